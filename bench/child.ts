@@ -1,0 +1,13 @@
+/** One measurement of one system in a process of its own: its last line on stdout is the measurement as JSON. */
+import { parseArgs } from 'node:util';
+import type { Parameters, SystemScenarios } from './scenario.js';
+
+const { values } = parseArgs({
+  options: { scenario: { type: 'string' }, system: { type: 'string' }, parameters: { type: 'string' } },
+});
+const { scenario = '', system = '', parameters = '{}' } = values;
+
+const { scenarios } = (await import(`./systems/${system}.js`)) as { scenarios: SystemScenarios };
+if (!Object.hasOwn(scenarios, scenario)) throw new Error(`system "${system}" does not run scenario "${scenario}"`);
+const measurement = await scenarios[scenario](JSON.parse(parameters) as Parameters);
+process.stdout.write(`${JSON.stringify(measurement)}\n`);

@@ -1,0 +1,13 @@
+import type { Scenario } from './scenario.js';
+import { oneToOne } from './scenarios/one-to-one.js';
+import { soak } from './scenarios/soak.js';
+
+export const SCENARIOS: readonly Scenario[] = [oneToOne, soak];
+
+export function scenarioNamed(name: string): Scenario {
+  const found = SCENARIOS.find((scenario) => scenario.name === name);
+  if (found === undefined) {
+    throw new Error(`no scenario "${name}"; there are: ${SCENARIOS.map((scenario) => scenario.name).join(', ')}`);
+  }
+  return found;
+}

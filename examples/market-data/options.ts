@@ -1,0 +1,122 @@
+import { availableParallelism } from 'node:os';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+
+export interface RunOptions {
+  /** A feed file; the simulated exchange without one. */
+  readonly feed?: string;
+  readonly threads: number;
+  /** Wall-clock time to publish for; with a feed, no limit unless given. */
+  readonly seconds: number;
+  /** Events a second; 0 = as fast as the bus takes them. */
+  readonly rate: number;
+  readonly instruments: number;
+  readonly seed: number;
+  readonly json: boolean;
+}
+
+/** Arguments that cannot be used. The message is one line; it is empty when help was asked for and shown. */
+export class UsageError extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number) {
+    super(message);
+    this.name = 'UsageError';
+    this.exitCode = exitCode;
+  }
+}
+
+const EXIT_USAGE = 2;
+const MAX_THREADS = 64;
+const MAX_SECONDS = 86_400;
+const MAX_RATE = 100_000_000;
+const MAX_INSTRUMENTS = 1_000;
+const MAX_SEED = 2 ** 32 - 1;
+const DEFAULT_SECONDS = 10;
+const DEFAULT_RATE = 50_000;
+const DEFAULT_INSTRUMENTS = 8;
+const DEFAULT_SEED = 1;
+// There are four worker subscriptions: more threads than that would have nothing to do.
+const DEFAULT_THREADS = Math.min(4, Math.max(2, availableParallelism()));
+
+const DETAILS = `
+Without --feed, a simulated exchange sends deterministic order flow: the same
+--seed and --instruments give the same events. With --feed those two have no
+effect, --rate defaults to 0 and --seconds to no limit.
+
+The object of --json has: events, book, ledger (per subscription: owed,
+processed, failed, timedOut, conflated, discarded, filtered, pending, exact),
+eventsPerSecond, threads; durationMs, received, halts, latestHalts, source,
+seed, interrupted; and by instrument: books, bars, trades, risk. Of several
+instruments, "book" has the sums, the average price over all trades, and no
+best levels.
+
+Exit codes: 0 done; 1 something was lost or failed; 2 a flag or the feed cannot
+be used.`;
+
+/** Reads the command line (without node and script). Throws `UsageError`. */
+export function parseOptions(args: readonly string[], write: (text: string) => void): RunOptions {
+  const refusals: string[] = [];
+  const command = new Command('market-data')
+    .description(
+      'Fans market data out to an order book, bars, trade statistics and a risk monitor, each on a thread of the pool.',
+    )
+    .option('--feed <file>', 'publish this csv or csv.gz file of market-by-order messages', filePath)
+    .addOption(integer('--threads <n>', 'threads in the pool', 1, MAX_THREADS).default(DEFAULT_THREADS))
+    .addOption(integer('--seconds <s>', `how long to publish (default: ${DEFAULT_SECONDS})`, 1, MAX_SECONDS))
+    .addOption(
+      integer(
+        '--rate <r>',
+        `events a second, 0 = as fast as the bus takes them (default: ${DEFAULT_RATE})`,
+        0,
+        MAX_RATE,
+      ),
+    )
+    .addOption(integer('--instruments <n>', 'simulated instruments', 1, MAX_INSTRUMENTS).default(DEFAULT_INSTRUMENTS))
+    .addOption(integer('--seed <n>', 'seed of the simulated exchange', 0, MAX_SEED).default(DEFAULT_SEED))
+    .option('--json', 'print one JSON object and nothing else', false)
+    .helpOption('--help', 'show this help')
+    .addHelpText('after', DETAILS)
+    .allowExcessArguments(false)
+    .exitOverride()
+    .configureOutput({ writeOut: write, writeErr: (text) => refusals.push(text) });
+  try {
+    command.parse(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) throw new UsageError('', 0);
+    throw new UsageError(refusalOf(error, command.args, refusals), EXIT_USAGE);
+  }
+  const options = command.opts<Partial<RunOptions> & Pick<RunOptions, 'threads' | 'instruments' | 'seed' | 'json'>>();
+  const simulated = options.feed === undefined;
+  return {
+    ...options,
+    seconds: options.seconds ?? (simulated ? DEFAULT_SECONDS : Infinity),
+    rate: options.rate ?? (simulated ? DEFAULT_RATE : 0),
+  };
+}
+
+function refusalOf(error: CommanderError, words: readonly string[], refusals: readonly string[]): string {
+  if (error.code === 'commander.excessArguments') {
+    return `unexpected argument '${words[0]}': accepted are flags only, see --help`;
+  }
+  // Commander puts a suggestion on a second line.
+  const refusal = refusals
+    .join('')
+    .replace(/^error: /, '')
+    .trim()
+    .replace(/\s*\n\s*/g, ' ');
+  return error.code === 'commander.unknownOption' ? `${refusal}, see --help` : refusal;
+}
+
+function integer(flags: string, description: string, least: number, most: number): Option {
+  return new Option(flags, description).argParser((value) => {
+    const parsed = /^[0-9]{1,15}$/.test(value) ? Number(value) : NaN;
+    if (parsed >= least && parsed <= most) return parsed;
+    throw new InvalidArgumentError(`Accepted is an integer from ${least} to ${most}.`);
+  });
+}
+
+function filePath(value: string): string {
+  if (value !== '') return value;
+  throw new InvalidArgumentError('Accepted is the path of a file.');
+}

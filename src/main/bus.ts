@@ -1,0 +1,378 @@
+import type {
+  DrainReport,
+  EventBus,
+  Handler,
+  MetricsSnapshot,
+  PublishOutcome,
+  StopReport,
+  SubscribeOptions,
+  Subscription,
+  SubscriptionMetrics,
+} from '../shared/api.js';
+import type { Catalog, EventOf, EventType, TypeOf } from '../shared/catalog.js';
+import { now } from '../shared/clock.js';
+import { unknownTypeError } from '../shared/codec.js';
+import { ErrorCode, LanebusError } from '../shared/errors.js';
+import { SubscriptionMode } from '../shared/layout.js';
+import { createLogger, type Logger } from '../shared/logger.js';
+import { Incarnations } from './incarnations.js';
+import {
+  type BusOptions,
+  type ResolvedOptions,
+  resolveOptions,
+  resolveSubscribeOptions,
+  resolveTimeout,
+} from './options.js';
+import { after } from './pool.js';
+import { isQuiet } from './quiescence.js';
+import type { SubscriptionRecord } from './record.js';
+import { Watchdog } from './watchdog.js';
+import { isWorkerHandler } from './worker-handlers.js';
+
+/** Looks for the end of a drain: at once, then ever less often. In ms. */
+const FIRST_LOOK_MS = 1;
+const LAST_LOOK_MS = 10;
+
+/**
+ * Makes a bus for a catalog's events. Nothing runs before `start`.
+ * @param options See BusOptions; all have defaults.
+ * @throws ERR_LANEBUS_OPTIONS with every problem of the options at once.
+ */
+export function createBus<C extends Catalog>(catalog: C, options?: BusOptions): EventBus<C> {
+  return new ParallelBus<C>(catalog, resolveOptions(options, catalog));
+}
+
+class ParallelBus<C extends Catalog> implements EventBus<C> {
+  readonly #catalog: C;
+  readonly #options: ResolvedOptions;
+  readonly #log: Logger;
+  readonly #incarnations: Incarnations;
+  readonly #handles = new Map<SubscriptionRecord, Handle>();
+  #state: MetricsSnapshot['state'] = 'created';
+  #startedAt = 0;
+  #nextId = 1;
+  #watchdog: Watchdog | undefined;
+  #metricsTimer: NodeJS.Timeout | undefined;
+  #stopped: Promise<StopReport> | undefined;
+
+  constructor(catalog: C, options: ResolvedOptions) {
+    this.#catalog = catalog;
+    this.#options = options;
+    this.#log = createLogger(options.logger, { name: 'lanebus' });
+    this.#incarnations = new Incarnations(catalog, options, this.#log);
+    this.#incarnations.engine.outbox.refuse(
+      new LanebusError(ErrorCode.NOT_STARTED, 'publish: the bus has not started; await bus.start() first'),
+    );
+  }
+
+  async start(): Promise<void> {
+    if (this.#state !== 'created') {
+      throw this.#state === 'stopping' || this.#state === 'stopped'
+        ? stoppedError('start')
+        : new LanebusError(ErrorCode.ALREADY_STARTED, `start: the bus is ${this.#state} already; start it once`);
+    }
+    this.#state = 'starting';
+    this.#startedAt = now();
+    try {
+      await this.#incarnations.start();
+    } catch (error) {
+      this.#state = 'stopping';
+      await this.#incarnations.stop(0);
+      this.#state = 'stopped';
+      for (const handle of this.#handles.values()) handle.fail(error);
+      throw error;
+    }
+    // `stop` may have been called meanwhile.
+    if ((this.#state as string) !== 'starting') throw stoppedError('start');
+    this.#state = 'running';
+    this.#incarnations.state = 'running';
+    this.#incarnations.engine.outbox.open();
+    this.#watchdog = new Watchdog(this.#incarnations, this.#options.watchdogIntervalMs, () => {
+      this.#incarnations.wakeSkippers();
+      this.#incarnations.meter.sample(this.#incarnations.producers, this.#incarnations.records);
+      this.#incarnations.recycle();
+    });
+    if (this.#options.metricsLogIntervalMs > 0) {
+      this.#metricsTimer = setInterval(() => {
+        this.#log.info({ metrics: this.metrics() }, 'metrics');
+      }, this.#options.metricsLogIntervalMs).unref();
+    }
+    for (const handle of this.#handles.values()) handle.resolveReady();
+  }
+
+  publish(event: EventOf<C>): Promise<void> {
+    return this.#incarnations.engine.outbox.publish(event);
+  }
+
+  tryPublish(event: EventOf<C>): PublishOutcome {
+    if (this.#state === 'stopping' || this.#state === 'stopped') return 'closed';
+    return this.#incarnations.engine.outbox.tryPublish(event);
+  }
+
+  publishBatch(events: readonly EventOf<C>[]): Promise<void> {
+    return this.#incarnations.engine.outbox.publishBatch(events);
+  }
+
+  subscribe<const T extends TypeOf<C>>(
+    type: T | readonly T[],
+    handler: Handler<C, T>,
+    options?: SubscribeOptions,
+  ): Subscription {
+    if (this.#state === 'stopping' || this.#state === 'stopped') throw stoppedError('subscribe');
+    const names: readonly string[] = typeof type === 'string' ? [type] : type;
+    const types = this.#typesNamed(names);
+    if (typeof handler !== 'function' && !isWorkerHandler(handler)) {
+      throw new LanebusError(
+        ErrorCode.OPTIONS,
+        `subscribe "${names.join(', ')}": handler is ${describe(handler)}; expected a function or a reference made by workerHandlers`,
+      );
+    }
+    const taken = types.find((wanted) => this.#find(wanted, handler) !== undefined);
+    if (taken !== undefined) {
+      throw new LanebusError(
+        ErrorCode.DUPLICATE_HANDLER,
+        `subscribe "${taken.name}": handler ${nameOf(handler)} is subscribed to it already; a handler has one subscription for a type`,
+      );
+    }
+    const resolved = resolveSubscribeOptions(options, this.#options);
+    const record = this.#incarnations.newRecord({
+      id: this.#nextId++,
+      name: resolved.name ?? nameOf(handler),
+      types,
+      handler: handler as SubscriptionRecord['handler'],
+      thread: typeof handler === 'function' ? 0 : this.#incarnations.leastLoaded(),
+      options: resolved,
+    });
+    const handle = new Handle(record, this.#incarnations, () => this.#end(record));
+    this.#handles.set(record, handle);
+    if (this.#state === 'running') void this.#attach(record, handle);
+    if (this.#state === 'starting') void this.#attachLater(record, handle);
+    if (resolved.signal?.aborted === true) handle.unsubscribe();
+    resolved.signal?.addEventListener('abort', () => handle.unsubscribe(), { once: true });
+    return handle;
+  }
+
+  unsubscribe<T extends TypeOf<C>>(type: T, handler: Handler<C, T>): boolean {
+    const [eventType] = this.#typesNamed([type]);
+    const record = this.#find(eventType, handler);
+    return record === undefined ? false : (this.#handles.get(record)?.unsubscribe() ?? false);
+  }
+
+  async drain(options?: { readonly timeoutMs?: number }): Promise<DrainReport> {
+    const timeoutMs = resolveTimeout(options, 'drain', this.#options.drainTimeoutMs);
+    if (this.#state === 'created' || this.#state === 'starting') {
+      throw new LanebusError(ErrorCode.NOT_STARTED, 'drain: the bus has not started; await bus.start() first');
+    }
+    return this.#drain(timeoutMs);
+  }
+
+  stop(options?: { readonly timeoutMs?: number }): Promise<StopReport> {
+    const timeoutMs = resolveTimeout(options, 'stop', this.#options.stopTimeoutMs);
+    return (this.#stopped ??= this.#stop(timeoutMs));
+  }
+
+  metrics(): MetricsSnapshot {
+    const { meter, producers, records } = this.#incarnations;
+    return {
+      takenAt: Date.now(),
+      uptimeMs: this.#startedAt === 0 ? 0 : now() - this.#startedAt,
+      state: this.#state,
+      lanes: meter.read(producers, records),
+      subscriptions: records.map((record) => record.metrics()),
+      threads: this.#incarnations.threads(),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #drain(timeoutMs: number): Promise<DrainReport> {
+    const begun = now();
+    const { producers, records } = this.#incarnations;
+    for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(LAST_LOOK_MS, waitMs * 2)) {
+      const drained = isQuiet(producers, records);
+      const durationMs = now() - begun;
+      if (drained || (timeoutMs > 0 && durationMs >= timeoutMs)) {
+        const pending = drained ? 0 : records.reduce((sum, record) => sum + record.metrics().pending, 0);
+        return { drained, pending, durationMs };
+      }
+      this.#incarnations.wakeSkippers();
+      const look = timeoutMs > 0 ? Math.min(waitMs, timeoutMs - durationMs) : waitMs;
+      await new Promise((resolve) => setTimeout(resolve, look));
+    }
+  }
+
+  async #stop(timeoutMs: number): Promise<StopReport> {
+    const begun = now();
+    const { records, engine } = this.#incarnations;
+    const wasRunning = this.#state === 'running';
+    this.#state = 'stopping';
+    const releasedPublishers = engine.outbox.close(stoppedError('publish'));
+    const drained = wasRunning ? (await this.#drain(timeoutMs)).drained : true;
+    this.#watchdog?.stop();
+    clearInterval(this.#metricsTimer);
+    await this.#incarnations.stop(this.#options.graceMs);
+    const discardedBefore = sumDiscarded(records);
+    this.#incarnations.discardRest();
+    this.#state = 'stopped';
+    this.#incarnations.state = 'stopped';
+    for (const [record, handle] of this.#handles) {
+      record.state = 'ended';
+      handle.resolveEnded();
+    }
+    const discarded = sumDiscarded(records) - discardedBefore;
+    if (discarded > 0) this.#log.warn({ discarded }, `stop has discarded ${discarded} deliveries`);
+    return {
+      drained: drained && discarded === 0,
+      discarded,
+      subscriptions: records.map((record) => record.metrics()),
+      releasedPublishers,
+      durationMs: now() - begun,
+    };
+  }
+
+  async #attach(record: SubscriptionRecord, handle: Handle): Promise<void> {
+    try {
+      await this.#incarnations.attach(record);
+      handle.resolveReady();
+    } catch (error) {
+      this.#incarnations.forget(record);
+      handle.fail(error);
+    }
+  }
+
+  /** A subscription made while the bus starts: too late for the threads' set-up, too early to be attached. */
+  async #attachLater(record: SubscriptionRecord, handle: Handle): Promise<void> {
+    while (this.#state === 'starting') await after(FIRST_LOOK_MS, () => undefined);
+    if (this.#state === 'running') await this.#attach(record, handle);
+  }
+
+  async #end(record: SubscriptionRecord): Promise<void> {
+    const handle = this.#handles.get(record);
+    if (this.#state === 'running' || this.#state === 'stopping') {
+      await handle?.ready.catch(() => undefined);
+      if (!record.ended) await this.#incarnations.detach(record);
+    }
+    record.state = 'ended';
+    handle?.resolveEnded();
+  }
+
+  #typesNamed(names: readonly string[]): EventType[] {
+    if (names.length === 0)
+      throw new LanebusError(ErrorCode.UNKNOWN_TYPE, 'subscribe: no event type given; expected at least one');
+    return [...new Set(names)].map((name) => {
+      const type = this.#catalog.typeNamed(name);
+      if (type === undefined) throw unknownTypeError(name, this.#catalog);
+      return type;
+    });
+  }
+
+  #find(type: EventType, handler: unknown): SubscriptionRecord | undefined {
+    return this.#incarnations.records.find(
+      (record) =>
+        record.state !== 'ended' &&
+        record.state !== 'ending' &&
+        record.types.includes(type) &&
+        sameHandler(record.handler, handler),
+    );
+  }
+}
+
+/** What `subscribe` returns. */
+class Handle implements Subscription {
+  readonly ready: Promise<void>;
+  readonly ended: Promise<void>;
+  readonly #record: SubscriptionRecord;
+  readonly #incarnations: Incarnations;
+  readonly #end: () => Promise<void>;
+  #ending = false;
+  #settle!: { ready: () => void; fail: (error: unknown) => void; ended: () => void };
+
+  constructor(record: SubscriptionRecord, incarnations: Incarnations, end: () => Promise<void>) {
+    this.#record = record;
+    this.#incarnations = incarnations;
+    this.#end = end;
+    let ready!: () => void;
+    let fail!: (error: unknown) => void;
+    let ended!: () => void;
+    this.ready = new Promise((resolve, reject) => {
+      ready = resolve;
+      fail = reject;
+    });
+    this.ended = new Promise((resolve) => {
+      ended = resolve;
+    });
+    this.#settle = { ready, fail, ended };
+    // `start` reports the same failure; a subscription whose `ready` nobody awaits must not end the process.
+    this.ready.catch(() => undefined);
+  }
+
+  get id(): number {
+    return this.#record.id;
+  }
+
+  get name(): string {
+    return this.#record.name;
+  }
+
+  get types(): readonly string[] {
+    return this.#record.types.map((type) => type.name);
+  }
+
+  unsubscribe(): boolean {
+    if (this.#ending || this.#record.ended) return false;
+    this.#ending = true;
+    void this.#end();
+    return true;
+  }
+
+  pause(): void {
+    this.#incarnations.setMode(this.#record, SubscriptionMode.paused);
+  }
+
+  resume(): void {
+    this.#incarnations.setMode(this.#record, SubscriptionMode.active);
+  }
+
+  metrics(): SubscriptionMetrics {
+    return this.#record.metrics();
+  }
+
+  resolveReady(): void {
+    this.#settle.ready();
+  }
+
+  resolveEnded(): void {
+    this.#settle.fail(stoppedError('subscribe'));
+    this.#settle.ended();
+  }
+
+  fail(error: unknown): void {
+    this.#settle.fail(error);
+    this.#settle.ended();
+  }
+}
+
+function stoppedError(what: string): LanebusError {
+  return new LanebusError(ErrorCode.STOPPED, `${what}: the bus has been stopped; a stopped bus is not started again`);
+}
+
+function sumDiscarded(records: readonly SubscriptionRecord[]): number {
+  return records.reduce((sum, record) => sum + record.metrics().discarded, 0);
+}
+
+function sameHandler(a: unknown, b: unknown): boolean {
+  if (isWorkerHandler(a) && isWorkerHandler(b)) return a.module === b.module && a.exportName === b.exportName;
+  return a === b;
+}
+
+function nameOf(handler: unknown): string {
+  if (isWorkerHandler(handler))
+    return `${handler.module.slice(handler.module.lastIndexOf('/') + 1)}#${handler.exportName}`;
+  return (handler as { name?: string }).name || 'anonymous';
+}
+
+function describe(value: unknown): string {
+  return value === null ? 'null' : `a ${typeof value}`;
+}

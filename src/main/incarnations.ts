@@ -1,0 +1,430 @@
+/**
+ * The threads of a bus, over all their incarnations: which blocks are in use, who reads whom, and what happens when a
+ * thread dies.
+ *
+ * Take-over: a dead thread's blocks are final once it has exited. From them the main thread finishes what the thread had
+ * decided but not written (`recover`, `repair`), seeds fresh blocks, and starts a successor on them. The old blocks are
+ * never written again; the lanes among them are read until they are drained, then their index is free for another.
+ */
+import type { RestartReason, SubscriptionState, ThreadMetrics } from '../shared/api.js';
+import type { Catalog } from '../shared/catalog.js';
+import type { EngineSetup, GateSpec, ProducerSpec, WorkerSubscriptionSpec } from '../shared/control.js';
+import { Engine, nudge } from '../shared/engine.js';
+import { ErrorCode, LanebusError } from '../shared/errors.js';
+import { repair } from '../shared/lane.js';
+import { type ConsumerBlock, ConsumerWord, ProducerBlock, SubscriptionMode } from '../shared/layout.js';
+import type { Logger } from '../shared/logger.js';
+import { snapshotOf } from '../shared/outbox.js';
+import { ring } from '../shared/parking.js';
+import type { AnyHandler } from '../shared/reader.js';
+import { type Death, finish, inherit } from './inheritance.js';
+import { LaneMeter } from './lane-metrics.js';
+import type { ResolvedOptions } from './options.js';
+import { after, Pool, type PoolThread } from './pool.js';
+import { type Producer, type RecordSetup, SubscriptionRecord } from './record.js';
+import { rethrowUnlessLost, Slot } from './slot.js';
+import type { Late } from './watchdog.js';
+
+/** Blocks of lanes that may be in use at once: each thread's, and those of its predecessors that are not drained yet. */
+const producersFor = (threads: number): number => 1 + threads * 4;
+/** A successor that cannot start is tried again after this time, doubled each time. In ms. */
+const RETRY_MS = 100;
+const RETRIES = 5;
+
+export class Incarnations {
+  readonly records: SubscriptionRecord[] = [];
+  readonly engine: Engine;
+  readonly producers: Producer[] = [];
+  readonly meter: LaneMeter;
+  readonly #catalog: Catalog;
+  readonly #options: ResolvedOptions;
+  readonly #log: Logger;
+  readonly #pool: Pool;
+  readonly #slots: Slot[] = [];
+  /** Indexes of blocks that are neither in use nor still known to a thread. */
+  readonly #freeIndexes: number[];
+  #closing = false;
+
+  constructor(catalog: Catalog, options: ResolvedOptions, log: Logger) {
+    this.#catalog = catalog;
+    this.#options = options;
+    this.#log = log;
+    this.meter = new LaneMeter(catalog, options.lanes);
+    this.#freeIndexes = Array.from({ length: producersFor(options.threads) }, (_, index) => index);
+    this.#pool = new Pool(options);
+    for (let index = 0; index <= options.threads; index++) this.#slots.push(new Slot(index, this.#newProducer(index)));
+    const [own] = this.#slots;
+    this.engine = new Engine(this.#engineSetup(own), log.warn.bind(log));
+    this.engine.wired();
+    own.engine = this.engine;
+    own.told = true;
+  }
+
+  get pool(): readonly Slot[] {
+    return this.#slots.slice(1);
+  }
+
+  /** A thread with the fewest subscriptions. */
+  leastLoaded(): number {
+    const load = (slot: Slot): number =>
+      this.records.filter((record) => !record.ended && record.thread === slot.index).length;
+    return this.pool.reduce((least, slot) => (load(slot) < load(least) ? slot : least)).index;
+  }
+
+  newRecord(setup: Omit<RecordSetup, 'lanes' | 'producers'>): SubscriptionRecord {
+    const record = new SubscriptionRecord({
+      ...setup,
+      lanes: this.#options.lanes,
+      producers: producersFor(this.#options.threads),
+    });
+    this.records.push(record);
+    return record;
+  }
+
+  /** Starts all threads at once. Rejects with the first error; the caller stops what has started. */
+  async start(): Promise<void> {
+    for (const record of this.records) {
+      for (const producer of this.producers) record.readFromStart(producer);
+      record.state = 'active';
+    }
+    this.engine.openGates(
+      this.records.map((record) => this.#gate(record)),
+      false,
+    );
+    for (const record of this.records) if (record.thread === 0) this.#attachHere(record);
+    void this.engine.pump.run();
+    for (const slot of this.pool) slot.running = this.#launch(slot);
+    await Promise.all(this.pool.map((slot) => slot.running));
+    for (const slot of this.pool) void slot.tell('wired');
+  }
+
+  /** Brings a subscription made while the bus runs to its thread. Resolves when it is owed everything from then on. */
+  async attach(record: SubscriptionRecord): Promise<void> {
+    const slot = this.#slots[record.thread];
+    const { consumerId } = slot;
+    const gate = this.#gate(record);
+    const opened = this.#slots.map(async (publisher) => {
+      const { producer } = publisher;
+      if (publisher.told) record.read(producer, (await publisher.ask('openGates', [gate], true)).published);
+      else if (!producer.dead) record.readFromStart(producer);
+    });
+    // A thread that is lost meanwhile has published its last, and its successor knows of us: nothing later is missed.
+    await Promise.all(opened.map((open) => open.catch(rethrowUnlessLost)));
+    record.state = 'active';
+    if (slot.consumerId !== consumerId) this.#rewire(slot, [record]);
+    if (slot.index === 0) this.#attachHere(record);
+    else if (slot.told) await slot.tell('attach', this.#subscriptionSpec(record));
+    // If the thread was not told, or is lost by now, the subscription is part of its (successor's) set-up.
+    await slot.running;
+  }
+
+  /** Ends a subscription: what has not started ends `discarded`. */
+  async detach(record: SubscriptionRecord): Promise<void> {
+    record.state = 'ending';
+    record.setMode(SubscriptionMode.ending);
+    const slot = this.#slots[record.thread];
+    nudge(slot.consumer.words);
+    for (;;) {
+      try {
+        if (!(await slot.isRunning())) {
+          await this.#cut(record);
+          record.discardRest();
+          break;
+        }
+        // Once it is halted it reads nothing more, so nothing behind a later cut can have been delivered.
+        await slot.ask('halt', record.id);
+        const cuts = await this.#cut(record);
+        await slot.ask('detach', record.id, cuts);
+        break;
+      } catch (error) {
+        rethrowUnlessLost(error);
+        if (this.#closing) return; // `stop` counts what is left
+      }
+    }
+    this.forget(record);
+  }
+
+  /** Closes a subscription's books: it reads nothing any more. */
+  forget(record: SubscriptionRecord): void {
+    record.state = 'ended';
+    this.engine.closeGates(record.id);
+    for (const slot of this.pool) void slot.tell('closeGates', record.id);
+  }
+
+  setMode(record: SubscriptionRecord, mode: SubscriptionMode): void {
+    record.setMode(mode);
+    if (record.state === 'active' || record.state === 'paused') {
+      record.state = mode === SubscriptionMode.active ? 'active' : 'paused';
+    }
+    nudge(this.#slots[record.thread].consumer.words);
+  }
+
+  /** Each thread that runs subscriptions, with those. */
+  threadsWithRecords(): { thread: number; consumer: ConsumerBlock; records: SubscriptionRecord[] }[] {
+    return this.#slots.map(({ index, consumer }) => ({
+      thread: index,
+      consumer,
+      records: this.records.filter((record) => record.thread === index && !record.ended),
+    }));
+  }
+
+  /** Aborts the signal of the subscription's delivery. */
+  abort(record: SubscriptionRecord): void {
+    void this.#slots[record.thread].tell('abort', record.id);
+  }
+
+  /** Ends deliveries that have passed their deadline and their grace. */
+  condemn(thread: number, late: readonly Late[]): void {
+    if (thread === 0) {
+      for (const { record } of late) this.engine.giveUp(record.id);
+      return;
+    }
+    const slot = this.#slots[thread];
+    if (slot.late !== undefined || slot.thread === undefined) return;
+    slot.late = late;
+    slot.thread.kill();
+    const { thread: killed } = slot;
+    // A thread in native code exits when it comes back from there; its subscriptions do not wait for that.
+    void after(this.#options.exitWaitMs, () => {
+      this.#lost(slot, killed, undefined);
+    });
+  }
+
+  /** Wakes threads that sleep over records that are not for them: until they skip those, the records look pending. */
+  wakeSkippers(): void {
+    for (const { consumer, index } of this.#slots) {
+      const behind = this.records.some(
+        (record) => record.thread === index && record.state === 'active' && !record.drained,
+      );
+      if (behind) ring(consumer.words, ConsumerWord.DOORBELL_INDEX);
+    }
+  }
+
+  /** Lets go of dead threads' lanes that everybody has read to the end. */
+  recycle(): void {
+    for (const producer of this.producers.filter(({ dead }) => dead)) {
+      const readers = this.records.filter((record) => record.reads.includes(producer));
+      if (!readers.every((record) => record.state !== 'starting' && record.hasDrained(producer))) continue;
+      for (const record of readers) record.retire(producer);
+      this.meter.retire(producer);
+      this.producers.splice(this.producers.indexOf(producer), 1);
+      const known = this.#slots.map((slot) => slot.tell('removeProducer', producer.index));
+      void Promise.all(known).then(() => this.#freeIndexes.push(producer.index));
+    }
+  }
+
+  /** Stops all threads at their next event boundary, or terminates those that do not come to one. */
+  async stop(graceMs: number): Promise<void> {
+    this.#closing = true;
+    this.engine.pump.stop();
+    await Promise.all(
+      this.pool.map(async ({ thread }) => {
+        if (thread === undefined) return;
+        void thread.call('stop').catch(rethrowUnlessLost);
+        const inTime = await Promise.race([thread.exited.then(() => true), after(Math.max(1, graceMs), () => false)]);
+        if (!inTime) thread.kill();
+        await Promise.race([thread.exited, after(this.#options.exitWaitMs || 1, () => undefined)]);
+        thread.close();
+      }),
+    );
+    for (const slot of this.pool) slot.state = 'stopped';
+    await this.#pool.destroy();
+  }
+
+  /** Gives every delivery that is left its outcome, after `stop`. */
+  discardRest(): void {
+    this.engine.outbox.abandon().forEach((types, rank) => {
+      for (const record of this.records) {
+        if (record.ended) continue;
+        const wanted = types.filter((index) => record.types.some((type) => type.index === index));
+        record.discardUnsent(rank, wanted.length);
+      }
+    });
+    for (const { producer } of this.pool) repair(producer.block);
+    for (const record of this.records) {
+      if (record.ended) continue;
+      finish(record);
+      record.discardRest();
+    }
+  }
+
+  threads(): ThreadMetrics[] {
+    return this.#slots.map((slot) => slot.metrics());
+  }
+
+  set state(state: ThreadMetrics['state']) {
+    this.#slots[0].state = state;
+  }
+
+  // ------------------------------------------------------------------------------------------------------ take-over
+
+  #lost(slot: Slot, thread: PoolThread, error: unknown): void {
+    if (slot.thread !== thread || this.#closing) return;
+    const reason: RestartReason = slot.late === undefined ? 'crash' : 'timeout';
+    const death: Death = { reason, late: slot.late ?? [], maxCrashes: this.#options.maxCrashes };
+    this.#log.error(
+      { thread: slot.index, reason, err: reason === 'crash' ? error : undefined },
+      `pool thread ${slot.index} is replaced: ${reason}`,
+    );
+    repair(slot.producer.block);
+    slot.producer.dead = true;
+    slot.succeed(reason);
+    // One that is still being attached has read nothing; publishers are seeding the very block that it has.
+    const records = this.records.filter(({ thread: index, state }) => index === slot.index && settled(state));
+    for (const record of records) inherit(record, death, this.#log);
+    this.#rewire(slot, records);
+    slot.running = this.#relaunch(slot);
+    // Nobody may be waiting for it; a failure has been logged.
+    slot.running.catch(() => undefined);
+  }
+
+  /** Gives the slot lanes of its own, which everybody reads from their start. */
+  async #supply(slot: Slot): Promise<void> {
+    while (this.#freeIndexes.length === 0) {
+      this.recycle();
+      await after(this.#options.watchdogIntervalMs, () => undefined);
+      if (this.#closing) return;
+    }
+    const producer = this.#newProducer(slot.index);
+    slot.producer = producer;
+    const readers = this.records.filter((record) => !record.ended);
+    for (const record of readers) record.readFromStart(producer);
+    const ids = readers.map(({ id }) => id);
+    for (const other of this.#slots) void other.tell('addProducer', toProducerSpec(producer), ids);
+  }
+
+  /** Tells all producers which words hold them back now, and whom to ring. */
+  #rewire(slot: Slot, records: readonly SubscriptionRecord[]): void {
+    const gates = records.map((record) => this.#gate(record));
+    const { consumerId } = slot;
+    void Promise.all(this.#slots.map((publisher) => publisher.tell('openGates', gates, false))).then(async () => {
+      if ((await slot.isRunning()) && slot.consumerId === consumerId) void slot.tell('wired');
+    });
+  }
+
+  async #relaunch(slot: Slot): Promise<void> {
+    await this.#supply(slot);
+    for (let tries = 0; ; tries++) {
+      try {
+        await this.#launch(slot);
+        return;
+      } catch (error) {
+        if (this.#closing) return;
+        const retry = tries < RETRIES;
+        this.#log[retry ? 'error' : 'fatal'](
+          { thread: slot.index, err: error },
+          retry ? 'successor cannot start, trying again' : 'successor cannot start; its subscriptions stand still',
+        );
+        if (!retry) throw error;
+        await after(RETRY_MS * 2 ** tries, () => undefined);
+      }
+    }
+  }
+
+  async #launch(slot: Slot): Promise<void> {
+    slot.state = 'starting';
+    const thread = await this.#pool.spawn(slot.index);
+    slot.thread = thread;
+    slot.told = true;
+    try {
+      const records = this.records.filter(({ thread: index, state }) => index === slot.index && settled(state));
+      await thread.call('setUp', {
+        ...this.#engineSetup(slot),
+        logger: this.#options.logger,
+        subscriptions: records.map((record) => this.#subscriptionSpec(record)),
+      });
+    } catch (error) {
+      // It has delivered and published nothing: the same blocks serve the next try.
+      slot.thread = undefined;
+      slot.told = false;
+      thread.kill();
+      throw error;
+    }
+    slot.state = 'running';
+    void thread.exited.then((error) => {
+      this.#lost(slot, thread, error);
+    });
+  }
+
+  // ------------------------------------------------------------------------------------------------------- plumbing
+
+  #newProducer(thread: number): Producer {
+    const index = this.#freeIndexes.shift();
+    if (index === undefined)
+      throw new LanebusError(ErrorCode.THREAD_LOST, 'too many dead threads whose lanes are not drained');
+    const block = ProducerBlock.create({
+      capacities: this.#options.lanes.map((lane) => lane.capacityBytes),
+      types: this.#catalog.types.length,
+      symbols: this.#options.symbols.max,
+      nameBytes: this.#options.symbols.maxBytes,
+    });
+    const producer = { index, thread, block, dead: false };
+    this.producers.push(producer);
+    return producer;
+  }
+
+  #engineSetup(slot: Slot): EngineSetup {
+    const { lanes, spinMicros, starvation } = this.#options;
+    return {
+      thread: slot.index,
+      catalog: this.#catalog.description,
+      lanes,
+      pump: { urgent: lanes.map((lane) => lane.urgent), spinMicros, starvation },
+      consumer: slot.consumer.source,
+      own: toProducerSpec(slot.producer),
+      producers: this.producers.map(toProducerSpec),
+      gates: this.records
+        .filter((record) => record.reads.includes(slot.producer) && !record.ended)
+        .map((record) => this.#gate(record)),
+    };
+  }
+
+  #gate(record: SubscriptionRecord): GateSpec {
+    const { consumer, consumerId } = this.#slots[record.thread];
+    const { id, name, ranks, block } = record;
+    const types = record.types.map((type) => type.index);
+    return { id, name, types, ranks, block: block.source, consumer: consumer.source, consumerId };
+  }
+
+  #subscriptionSpec(record: SubscriptionRecord): WorkerSubscriptionSpec {
+    const { id, name, types, block, reads, redelivery } = record;
+    return {
+      id,
+      name,
+      types: types.map((type) => type.index),
+      block: block.source,
+      reads: reads.map((producer) => producer.index),
+      redelivery,
+      handler: record.handler as WorkerSubscriptionSpec['handler'],
+    };
+  }
+
+  #attachHere(record: SubscriptionRecord): void {
+    const log = this.#log.child({ thread: 0, subscription: record.name });
+    const handler = record.handler as AnyHandler;
+    this.engine.attach(this.#subscriptionSpec(record), handler, log);
+  }
+
+  /** Where all producers stand: nothing behind that is owed to the ending subscription. By lane address. */
+  async #cut(record: SubscriptionRecord): Promise<Map<number, number>> {
+    const cuts = new Map<number, number>();
+    await Promise.all(
+      record.reads.map(async (producer) => {
+        const slot = this.#slots[producer.thread];
+        const at = producer.dead || !slot.told ? snapshotOf(producer.block) : await slot.ask('snapshot');
+        record.cut(producer, at);
+        for (const rank of record.ranks) cuts.set(record.address(producer, rank), at.cursors[rank]);
+      }),
+    );
+    return cuts;
+  }
+}
+
+/** Whether the subscription reads somewhere: all but one that is being attached, and one that has ended. */
+function settled(state: SubscriptionState): boolean {
+  return state !== 'starting' && state !== 'ended';
+}
+
+function toProducerSpec({ index, thread, block }: Producer): ProducerSpec {
+  return { index, thread, block: block.source };
+}

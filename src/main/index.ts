@@ -1,0 +1,37 @@
+export type * from '../shared/api.js';
+export {
+  type Catalog,
+  defineEvents,
+  type EventDefinition,
+  type EventDefinitions,
+  type EventOf,
+  mergeEvents,
+  type TypeOf,
+} from '../shared/catalog.js';
+export { ErrorCode, LanebusError } from '../shared/errors.js';
+export {
+  any,
+  bool,
+  bytes,
+  enumOf,
+  f64,
+  type Field,
+  i32,
+  i64,
+  optional,
+  symbol,
+  text,
+  u32,
+  u64,
+  u8,
+} from '../shared/fields.js';
+export { createBus } from './bus.js';
+export type {
+  BusOptions,
+  LaneOptions,
+  LogOptions,
+  StarvationOptions,
+  SymbolOptions,
+  ThreadResourceLimits,
+} from './options.js';
+export { type WorkerHandlers, workerHandlers } from './worker-handlers.js';

@@ -1,0 +1,268 @@
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import type { Catalog } from '../shared/catalog.js';
+import { LOG_LEVELS, type LoggerOptions } from '../shared/logger.js';
+import { lanesSchema, resolveLanes, type LaneOptions, type ResolvedLane } from './lane-options.js';
+import { duration, findProblems, integer, MAX_TIMER_MS, orFalse, section, throwProblems } from './option-checks.js';
+import type { Problem } from './option-checks.js';
+
+export type { LaneOptions, ResolvedLane } from './lane-options.js';
+
+/** The options of `createBus`. Every one may be left out. Times are in milliseconds, sizes in bytes. */
+export interface BusOptions {
+  /** Pool threads, 1–1024. Default: the cores available to the process less one, at least 1. */
+  readonly threads?: number | undefined;
+  /** Lanes by name, merged with the default ones: control, execution, signal, market, log. `false` switches one off. */
+  readonly lanes?: Readonly<Record<string, LaneOptions | false>> | undefined;
+  /** Time a delivery may take, from the handler's start; 0 = no limit. Default 10,000. */
+  readonly timeoutMs?: number | undefined;
+  /** Time from the abort of `context.signal` to the end of the thread. Default 1,000. */
+  readonly graceMs?: number | undefined;
+  /** How long a take-over waits for the exit of a killed thread before it goes ahead without. Default 1,000. */
+  readonly exitWaitMs?: number | undefined;
+  /** How often the watchdog looks at the threads' progress, 1–1000. Default 20. */
+  readonly watchdogIntervalMs?: number | undefined;
+  /** After how many deaths of a thread over the same event that event is poison. Default 2. */
+  readonly maxCrashes?: number | undefined;
+  /** Time a pool thread has to start and to import its handlers; 0 = no limit. Default 30,000. */
+  readonly startTimeoutMs?: number | undefined;
+  /** Limit of `drain()`; 0 = no limit, the default. */
+  readonly drainTimeoutMs?: number | undefined;
+  /** Limit of `stop()`, after which what is pending is discarded; 0 = no limit. Default 30,000. */
+  readonly stopTimeoutMs?: number | undefined;
+  /** Bounds of each publishing thread's table of symbols. */
+  readonly symbols?: SymbolOptions | undefined;
+  /** The turn that a waiting lane gets while more urgent ones are busy; `false` = none, strict priority, the default. */
+  readonly starvation?: StarvationOptions | false | undefined;
+  /** Microseconds a thread looks for events before it parks, 0–10,000. `'auto'`: 0 when threads and main outnumber the cores, else 50. */
+  readonly spinMicros?: number | 'auto' | undefined;
+  /** `false` = no logging. Default: level `'info'` to standard output. */
+  readonly logger?: LogOptions | false | undefined;
+  /** How often the metrics are logged; 0 = never. Default 60,000. */
+  readonly metricsLogIntervalMs?: number | undefined;
+  /** Memory limits of each pool thread, in MiB, as in `worker_threads`. */
+  readonly resourceLimits?: ThreadResourceLimits | undefined;
+  /** Node flags of the pool threads, such as `['--import', 'tsx']`. Default: the process's own. */
+  readonly execArgv?: readonly string[] | undefined;
+  /** Environment of the pool threads. Default: a copy of the process's own. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface SymbolOptions {
+  /** Different symbols that a thread may publish, 1–16,777,216. Default 65,536. */
+  readonly max?: number | undefined;
+  /** Bytes of all their texts, 1 KiB–1 GiB. Default 4 MiB. */
+  readonly maxBytes?: number | undefined;
+}
+
+export interface LogOptions {
+  readonly level?: LoggerOptions['level'] | undefined;
+  /** 1 = standard output, 2 = standard error, or the path of a file that lines are appended to. */
+  readonly destination?: LoggerOptions['destination'] | undefined;
+}
+
+/** At least one of the two. */
+export interface StarvationOptions {
+  /** A waiting lane has its turn after this many events of more urgent lanes. */
+  readonly events?: number | undefined;
+  /** A waiting lane has its turn after this many milliseconds. */
+  readonly ms?: number | undefined;
+}
+
+export interface ThreadResourceLimits {
+  readonly maxOldGenerationSizeMb?: number | undefined;
+  readonly maxYoungGenerationSizeMb?: number | undefined;
+  readonly stackSizeMb?: number | undefined;
+  readonly codeRangeSizeMb?: number | undefined;
+}
+
+/** The options with every default filled in. */
+export interface ResolvedOptions {
+  readonly threads: number;
+  /** Most urgent first. */
+  readonly lanes: readonly ResolvedLane[];
+  readonly timeoutMs: number;
+  readonly graceMs: number;
+  readonly exitWaitMs: number;
+  readonly watchdogIntervalMs: number;
+  readonly maxCrashes: number;
+  readonly startTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  readonly stopTimeoutMs: number;
+  readonly symbols: { readonly max: number; readonly maxBytes: number };
+  /** A bound that was not given is Infinity. */
+  readonly starvation: false | { readonly events: number; readonly ms: number };
+  readonly spinMicros: number;
+  readonly logger: LoggerOptions | false;
+  readonly metricsLogIntervalMs: number;
+  readonly resourceLimits: { readonly [K in keyof ThreadResourceLimits]?: number };
+  readonly execArgv: readonly string[] | undefined;
+  readonly env: Readonly<Record<string, string>> | undefined;
+}
+
+/** The options of one subscription, with the bus's own for those that were not given. */
+export interface ResolvedSubscribeOptions {
+  readonly name: string | undefined;
+  readonly timeoutMs: number;
+  readonly graceMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+const DEFAULTS = {
+  timeoutMs: 10_000,
+  graceMs: 1_000,
+  exitWaitMs: 1_000,
+  watchdogIntervalMs: 20,
+  maxCrashes: 2,
+  startTimeoutMs: 30_000,
+  drainTimeoutMs: 0,
+  stopTimeoutMs: 30_000,
+  symbols: { max: 65_536, maxBytes: 4 * 1024 * 1024 },
+  starvation: false,
+  spinMicros: 'auto',
+  logger: { level: 'info', destination: 1 },
+  metricsLogIntervalMs: 60_000,
+} as const satisfies BusOptions;
+
+/** What `'auto'` spins when every thread has a core of its own; spinning threads without one only keep each other from it. */
+const AUTO_SPIN_MICROS = 50;
+
+const NO_LIMIT = ' (0 = no limit)';
+const timeoutMs = duration(0, MAX_TIMER_MS, NO_LIMIT);
+const graceMs = duration();
+const memoryRule = { error: 'a number of MiB above 0 and up to 1,048,576' };
+const memory = z.number(memoryRule).gt(0, memoryRule).max(1_048_576, memoryRule);
+
+const busSchema = section({
+  threads: integer('threads', 1, 1024),
+  lanes: lanesSchema,
+  timeoutMs,
+  graceMs,
+  exitWaitMs: duration(),
+  watchdogIntervalMs: duration(1, 1_000),
+  maxCrashes: integer('crashes', 1, 1_000_000),
+  startTimeoutMs: timeoutMs,
+  drainTimeoutMs: timeoutMs,
+  stopTimeoutMs: timeoutMs,
+  symbols: section({
+    max: integer('symbols', 1, 16_777_216),
+    maxBytes: integer('bytes', 1024, 1024 ** 3),
+  }),
+  starvation: orFalse(
+    section({ events: integer('events', 1, 2_147_483_647), ms: duration(0.001) }).refine(
+      ({ events, ms }) => events !== undefined || ms !== undefined,
+      { error: 'events, ms, or both' },
+    ),
+    'false, or an object of: events, ms',
+  ),
+  spinMicros: z.union([z.literal('auto'), integer('microseconds', 0, 10_000)], {
+    error: "'auto', or an integer of microseconds from 0 to 10,000",
+  }),
+  logger: orFalse(
+    section({
+      level: z.enum(LOG_LEVELS, { error: LOG_LEVELS.map((level) => `'${level}'`).join(' or ') }),
+      destination: z.custom<1 | 2 | string>(isDestination, {
+        error: '1 (standard output), 2 (standard error) or the path of a file',
+      }),
+    }),
+    'false, or an object of: level, destination',
+  ),
+  metricsLogIntervalMs: duration(0, MAX_TIMER_MS, ' (0 = never)'),
+  resourceLimits: section({
+    maxOldGenerationSizeMb: memory,
+    maxYoungGenerationSizeMb: memory,
+    stackSizeMb: memory,
+    codeRangeSizeMb: memory,
+  }),
+  execArgv: z.array(z.string({ error: 'a string' }), { error: 'an array of strings' }),
+  env: z.record(z.string(), z.string({ error: 'a string' }), { error: 'an object from names to strings' }),
+}) satisfies z.ZodType<BusOptions>;
+
+const subscribeSchema = section({
+  name: z.string({ error: 'a text that is not empty' }).min(1, { error: 'a text that is not empty' }),
+  timeoutMs,
+  graceMs,
+  signal: z.instanceof(AbortSignal, { error: 'an AbortSignal' }),
+});
+
+const timeoutSchema = section({ timeoutMs });
+
+/**
+ * The options of `createBus`, checked whole and filled.
+ *
+ * Throws ERR_LANEBUS_OPTIONS, whose message has one line for each problem.
+ */
+export function resolveOptions(options: unknown, catalog: Catalog): ResolvedOptions {
+  const value = options === undefined ? {} : options;
+  const problems = findProblems(busSchema, value);
+  const lanes: readonly ResolvedLane[] = lanesAreSound(problems)
+    ? resolveLanes((value as BusOptions).lanes ?? {}, catalog, problems)
+    : [];
+  throwProblems(problems, 'createBus');
+
+  const given = busSchema.parse(value);
+  const cores = availableParallelism();
+  const threads = given.threads ?? Math.max(1, cores - 1);
+  const spinMicros = given.spinMicros ?? DEFAULTS.spinMicros;
+  const starvation = given.starvation ?? DEFAULTS.starvation;
+  const logger = given.logger ?? DEFAULTS.logger;
+  return {
+    threads,
+    lanes,
+    timeoutMs: given.timeoutMs ?? DEFAULTS.timeoutMs,
+    graceMs: given.graceMs ?? DEFAULTS.graceMs,
+    exitWaitMs: given.exitWaitMs ?? DEFAULTS.exitWaitMs,
+    watchdogIntervalMs: given.watchdogIntervalMs ?? DEFAULTS.watchdogIntervalMs,
+    maxCrashes: given.maxCrashes ?? DEFAULTS.maxCrashes,
+    startTimeoutMs: given.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
+    drainTimeoutMs: given.drainTimeoutMs ?? DEFAULTS.drainTimeoutMs,
+    stopTimeoutMs: given.stopTimeoutMs ?? DEFAULTS.stopTimeoutMs,
+    symbols: {
+      max: given.symbols?.max ?? DEFAULTS.symbols.max,
+      maxBytes: given.symbols?.maxBytes ?? DEFAULTS.symbols.maxBytes,
+    },
+    starvation: starvation && { events: starvation.events ?? Infinity, ms: starvation.ms ?? Infinity },
+    spinMicros: spinMicros !== 'auto' ? spinMicros : threads + 1 > cores ? 0 : AUTO_SPIN_MICROS,
+    logger: logger && {
+      level: logger.level ?? DEFAULTS.logger.level,
+      destination: logger.destination ?? DEFAULTS.logger.destination,
+    },
+    metricsLogIntervalMs: given.metricsLogIntervalMs ?? DEFAULTS.metricsLogIntervalMs,
+    resourceLimits: withoutUndefined(given.resourceLimits ?? {}),
+    execArgv: given.execArgv,
+    env: given.env,
+  };
+}
+
+/** The options of `subscribe`, checked and filled from the bus's own. Throws ERR_LANEBUS_OPTIONS. */
+export function resolveSubscribeOptions(options: unknown, defaults: ResolvedOptions): ResolvedSubscribeOptions {
+  const value = options === undefined ? {} : options;
+  throwProblems(findProblems(subscribeSchema, value), 'subscribe');
+  const given = subscribeSchema.parse(value);
+  return {
+    name: given.name,
+    timeoutMs: given.timeoutMs ?? defaults.timeoutMs,
+    graceMs: given.graceMs ?? defaults.graceMs,
+    signal: given.signal,
+  };
+}
+
+/** The `timeoutMs` of `drain` or `stop`; 0 = no limit. Throws ERR_LANEBUS_OPTIONS. */
+export function resolveTimeout(options: unknown, what: 'drain' | 'stop', defaultMs: number): number {
+  const value = options === undefined ? {} : options;
+  throwProblems(findProblems(timeoutSchema, value), what);
+  return timeoutSchema.parse(value).timeoutMs ?? defaultMs;
+}
+
+/** The rules between lanes are looked at only when each lane's own hold: they would repeat the same problems. */
+function lanesAreSound(problems: readonly Problem[]): boolean {
+  return problems.every(({ path }) => path.length > 0 && path[0] !== 'lanes');
+}
+
+function isDestination(value: unknown): boolean {
+  return value === 1 || value === 2 || (typeof value === 'string' && value.length > 0);
+}
+
+function withoutUndefined(limits: ThreadResourceLimits): ResolvedOptions['resourceLimits'] {
+  return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined));
+}

@@ -1,0 +1,149 @@
+/**
+ * The pool of threads: Piscina starts and terminates them; each runs one long task for its whole life, so a thread's
+ * life is a task's life, and a task's AbortController ends exactly one thread.
+ */
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import * as Comlink from 'comlink';
+import { Piscina } from 'piscina';
+import { type Answer, type ControlPort, READY, type WorkerControl } from '../shared/control.js';
+import { ErrorCode, fromErrorRecord, LanebusError } from '../shared/errors.js';
+import type { ResolvedOptions } from './options.js';
+
+const WORKER_URL = new URL('../workers/worker.js', import.meta.url).href;
+
+export class Pool {
+  readonly #piscina: Piscina;
+  readonly #startTimeoutMs: number;
+
+  constructor(options: ResolvedOptions) {
+    this.#startTimeoutMs = options.startTimeoutMs;
+    this.#piscina = new Piscina({
+      filename: WORKER_URL,
+      minThreads: 0,
+      maxThreads: options.threads,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: Infinity,
+      atomics: 'disabled',
+      recordTiming: false,
+      ...(Object.keys(options.resourceLimits).length > 0 && { resourceLimits: options.resourceLimits }),
+      ...(options.execArgv !== undefined && { execArgv: [...options.execArgv] }),
+      ...(options.env !== undefined && { env: options.env }),
+    });
+    // A thread that dies rejects its own task too, which is where it is dealt with; without a listener it would throw.
+    this.#piscina.on('error', () => undefined);
+  }
+
+  /** Starts a thread. Resolves when it answers. @throws THREAD_LOST */
+  async spawn(index: number): Promise<PoolThread> {
+    const { port1, port2 } = new MessageChannel();
+    const abort = new AbortController();
+    const task = this.#piscina.run({ port: port2 }, { transferList: [port2], signal: abort.signal }) as Promise<void>;
+    const failed = task.then(
+      () => new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${index} ended while it was starting`),
+      (error: unknown) =>
+        new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${index} could not start: ${String(error)}`, {
+          cause: error,
+        }),
+    );
+    const ready = new Promise<number>((resolve) => {
+      port1.on('message', function listen(word: unknown) {
+        const { ready, threadId } = word as { ready?: unknown; threadId?: number };
+        if (ready !== READY || threadId === undefined) return;
+        port1.off('message', listen);
+        resolve(threadId);
+      });
+    });
+    const started = await Promise.race([ready, failed, this.#tooLate(index)]);
+    if (started instanceof LanebusError) {
+      abort.abort();
+      port1.close();
+      throw started;
+    }
+    const worker = this.#piscina.threads.find((thread) => thread.threadId === started);
+    return new PoolThread(index, worker, port1, task, abort);
+  }
+
+  async destroy(): Promise<void> {
+    await this.#piscina.destroy();
+  }
+
+  #tooLate(index: number): Promise<LanebusError> {
+    return after(
+      this.#startTimeoutMs,
+      () =>
+        new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${index} did not start within ${this.#startTimeoutMs} ms`),
+    );
+  }
+}
+
+/** One thread's life. */
+export class PoolThread {
+  readonly index: number;
+  /** Resolves when the thread has exited, with the error that ended it if there was one. */
+  readonly exited: Promise<unknown>;
+  readonly #port: MessagePort;
+  readonly #proxy: Comlink.Remote<ControlPort>;
+  readonly #abort: AbortController;
+  readonly #lost: Promise<never>;
+
+  constructor(
+    index: number,
+    worker: Worker | undefined,
+    port: MessagePort,
+    task: Promise<void>,
+    abort: AbortController,
+  ) {
+    this.index = index;
+    this.#port = port;
+    this.#abort = abort;
+    this.#proxy = Comlink.wrap<ControlPort>(port);
+    const ended = task.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    // Abort rejects the task at once, before the thread is gone; a cooperative end keeps the thread for the next task.
+    const exit = new Promise<void>((resolve) => {
+      if (worker === undefined) resolve();
+      worker?.once('exit', () => {
+        resolve();
+      });
+      void task.then(resolve, () => undefined);
+    });
+    this.exited = exit.then(() => ended);
+    this.#lost = this.exited.then(() => {
+      port.close();
+      throw new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${index} has ended`);
+    });
+    this.#lost.catch(() => undefined);
+  }
+
+  /** Asks the thread. Waits until it turns its event loop, or has exited. @throws THREAD_LOST, or what the thread threw. */
+  async call<K extends keyof WorkerControl>(
+    method: K,
+    ...args: Parameters<WorkerControl[K]>
+  ): Promise<Awaited<ReturnType<WorkerControl[K]>>> {
+    const answer: Answer = await Promise.race([this.#proxy.call(method, args), this.#lost]);
+    if ('error' in answer) throw fromErrorRecord(answer.error);
+    return answer.value as Awaited<ReturnType<WorkerControl[K]>>;
+  }
+
+  /** Terminates the thread, wherever it is. `exited` tells when it is gone. */
+  kill(): void {
+    this.#abort.abort();
+  }
+
+  /** Closes the control port, after the thread's task has ended. */
+  close(): void {
+    this.#port.close();
+  }
+}
+
+/** Resolves after a time; 0 = never. Does not keep the process alive. */
+export function after<T>(ms: number, value: () => T): Promise<T> {
+  return new Promise((resolve) => {
+    if (ms === 0) return;
+    setTimeout(() => {
+      resolve(value());
+    }, ms).unref();
+  });
+}

@@ -1,0 +1,110 @@
+/**
+ * Deadlines without clocks on the hot path. A thread only writes which delivery is in flight; the main thread samples
+ * that word and measures how long it has not changed. So a deadline is counted from the first sample that saw the
+ * delivery: never early, late by at most one interval.
+ *
+ * Who is late when a thread stands still? A delivery that is in its handler's synchronous part holds the thread; others
+ * on it that wait for a promise cannot go on, and the time does not count for them. If the thread stands still and none
+ * is in its synchronous part, one of those that wait is (after an `await`); which one cannot be seen, so the oldest
+ * that is late is taken, and the others are redelivered.
+ */
+import inspector from 'node:inspector';
+import { now } from '../shared/clock.js';
+import { ADDRESS_MASK, type ConsumerBlock, ConsumerWord, SubscriptionWord, WAITING_BIT } from '../shared/layout.js';
+import { PARKED } from '../shared/parking.js';
+import type { Incarnations } from './incarnations.js';
+import type { SubscriptionRecord } from './record.js';
+
+/** One delivery that has been seen in flight. */
+interface Watch {
+  readonly record: SubscriptionRecord;
+  readonly tag: number;
+  readonly position: number;
+  /** When it was first seen, put off by the time for which it cannot be blamed. */
+  since: number;
+  waiting: boolean;
+  aborted: boolean;
+}
+
+/** A delivery that has passed its deadline and its grace. */
+export type Late = Pick<Watch, 'record' | 'tag' | 'position'>;
+
+export class Watchdog {
+  readonly #incarnations: Incarnations;
+  readonly #watches = new Map<SubscriptionRecord, Watch>();
+  readonly #turns = new WeakMap<ConsumerBlock, number>();
+  readonly #timer: NodeJS.Timeout;
+  #lookedAt = now();
+
+  /** @param tick Called at every interval, after the deadlines. */
+  constructor(incarnations: Incarnations, intervalMs: number, tick: () => void) {
+    this.#incarnations = incarnations;
+    this.#timer = setInterval(() => {
+      this.#look();
+      tick();
+    }, intervalMs).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    const time = now();
+    const passed = time - this.#lookedAt;
+    this.#lookedAt = time;
+    // Whoever steps through a handler must not lose the thread under it.
+    const debugged = inspector.url() !== undefined;
+    for (const { thread, consumer, records } of this.#incarnations.threadsWithRecords()) {
+      const seen = records.map((record) => this.#sample(record, time)).filter((watch) => watch !== undefined);
+      const holder = seen.find((watch) => !watch.waiting);
+      for (const watch of seen) {
+        if (debugged || (holder !== undefined && watch !== holder)) watch.since += passed;
+      }
+      const late = seen.filter((watch) => this.#isLate(watch, time));
+      const standsStill = this.#standsStill(consumer) && holder === undefined;
+      const blamed = standsStill ? late.sort((a, b) => a.since - b.since).slice(0, 1) : late;
+      if (blamed.length > 0) this.#incarnations.condemn(thread, blamed);
+    }
+  }
+
+  /** Aborts the delivery's signal at its deadline. @returns Whether its grace has passed too. */
+  #isLate(watch: Watch, time: number): boolean {
+    const { timeoutMs, graceMs } = watch.record.options;
+    const late = time - watch.since - timeoutMs;
+    if (timeoutMs === 0 || late < 0) return false;
+    if (!watch.aborted) {
+      watch.aborted = true;
+      this.#incarnations.abort(watch.record);
+    }
+    return late >= graceMs;
+  }
+
+  /** @returns The subscription's delivery if the last look saw it in flight too. */
+  #sample(record: SubscriptionRecord, time: number): Watch | undefined {
+    const { words } = record.block;
+    const lane = Atomics.load(words, SubscriptionWord.LANE_INDEX);
+    const position = Atomics.load(words, SubscriptionWord.POSITION_INDEX);
+    const tag = lane & ADDRESS_MASK;
+    if (tag === 0) {
+      this.#watches.delete(record);
+      return undefined;
+    }
+    const waiting = (lane & WAITING_BIT) !== 0;
+    const watch = this.#watches.get(record);
+    if (watch?.tag === tag && watch.position === position) {
+      watch.waiting = waiting;
+      return watch;
+    }
+    this.#watches.set(record, { record, tag, position, since: time, waiting, aborted: false });
+    return undefined;
+  }
+
+  /** Whether the thread has not turned its loop since the last look, though it is awake. */
+  #standsStill(consumer: ConsumerBlock): boolean {
+    const turns = Atomics.load(consumer.words, ConsumerWord.TURNS_INDEX);
+    const before = this.#turns.get(consumer);
+    this.#turns.set(consumer, turns);
+    return turns === before && Atomics.load(consumer.words, ConsumerWord.DOORBELL_INDEX) !== PARKED;
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * What happens at one lane of one publishing thread when an event does not fit: the lane's policy, and the events that
+ * are held until there is room. Held events are encoded, so what was published is what is delivered, even if the caller
+ * changes the object meanwhile; they enter the lane in the order in which they were offered.
+ *
+ * Waiting for room is parking (parking.ts) in the other direction: the producer is the sleeper, on its ROOM word, and a
+ * reader that has moved its gating position is the waker.
+ */
+import Queue from 'yocto-queue';
+import { now } from './clock.js';
+import type { RecordSink } from './codec.js';
+import { ErrorCode, LanebusError } from './errors.js';
+import type { Lane } from './lane.js';
+import { LaneWord } from './layout.js';
+import { Memory } from './memory.js';
+import { Parker, ring } from './parking.js';
+import { distance } from './sequence.js';
+
+export type WhenFull = 'block' | 'reject' | 'dropNewest' | 'spill';
+
+export interface AdmissionConfig {
+  readonly whenFull: WhenFull;
+  /** Longest wait for room in ms under `block`; 0 = without limit. */
+  readonly timeoutMs: number;
+  /** Overflow in bytes from which `spill` warns. */
+  readonly spillWatermarkBytes: number;
+}
+
+/** Someone who waits for the admission of the events that carry it. */
+export interface Ticket {
+  readonly deadline: number;
+  resolve(): void;
+  reject(error: LanebusError): void;
+}
+
+/** An encoded event that waits for room. */
+export interface Held {
+  readonly typeIndex: number;
+  readonly payload: Uint8Array;
+  /** Undefined under `spill`, where nobody waits. */
+  ticket: Ticket | undefined;
+  /** Whether the ticket resolves with this event; false for all but the last of a batch. */
+  last: boolean;
+}
+
+export class Admission {
+  readonly lane: Lane;
+  readonly config: AdmissionConfig;
+  readonly #warn: (fields: object, message: string) => void;
+  readonly #held = new Queue<Held>();
+  readonly #parker: Parker;
+  #heldBytes = 0;
+  #waiters = 0;
+  #warned = false;
+  #flowing = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(lane: Lane, config: AdmissionConfig, warn: (fields: object, message: string) => void) {
+    this.lane = lane;
+    this.config = config;
+    this.#warn = warn;
+    this.#parker = new Parker(lane.control, LaneWord.ROOM_INDEX);
+  }
+
+  /** Whether an event may enter the lane now without overtaking one that waits. */
+  get idle(): boolean {
+    return this.#held.size === 0;
+  }
+
+  /** Whether events that find no room are held (`block`, `spill`). */
+  get holds(): boolean {
+    return this.config.whenFull === 'block' || this.config.whenFull === 'spill';
+  }
+
+  /** Counts events that were refused with an error to the caller, or dropped by policy. */
+  count(word: 'REJECTED_F64' | 'DROPPED_F64', events: number): void {
+    this.lane.stats[LaneWord[word]] += events;
+  }
+
+  fullError(detail = ''): LanebusError {
+    const { lane } = this;
+    const slowest = lane.gates.reduce<Lane['gates'][number] | undefined>((slow, gate) => {
+      if (slow === undefined) return gate;
+      return distance(slow.words[slow.index], gate.words[gate.index]) > 0 ? gate : slow;
+    }, undefined);
+    const holder = slowest === undefined ? '' : `; it waits for subscription "${slowest.name}"`;
+    return new LanebusError(
+      ErrorCode.LANE_FULL,
+      `lane "${lane.name}" is full (${lane.memory.u8.length.toLocaleString('en-US')} bytes)${detail}${holder}`,
+    );
+  }
+
+  /** Takes events that wait for room. */
+  hold(events: readonly Held[]): void {
+    for (const held of events) {
+      this.#held.enqueue(held);
+      this.#heldBytes += held.payload.length;
+      if (held.ticket !== undefined && held.last) this.#waiters++;
+    }
+    if (this.config.whenFull === 'spill') this.#watch();
+    this.#show();
+    this.#arm();
+    if (!this.#flowing) void this.#flow();
+  }
+
+  ticket(resolve: () => void, reject: (error: LanebusError) => void): Ticket {
+    const { timeoutMs } = this.config;
+    return { deadline: timeoutMs === 0 ? Infinity : now() + timeoutMs, resolve, reject };
+  }
+
+  /** Releases every waiting publisher with the error. @returns How many there were. Spilled events stay. */
+  release(error: LanebusError): number {
+    if (this.config.whenFull !== 'block') return 0;
+    const released = this.#waiters;
+    this.#reject(() => true, error);
+    ring(this.lane.control, LaneWord.ROOM_INDEX);
+    return released;
+  }
+
+  /** Gives up the spilled events. @returns The type index of each. */
+  abandon(): number[] {
+    const types = [...this.#held].map((held) => held.typeIndex);
+    this.#held.clear();
+    this.#heldBytes = 0;
+    this.#show();
+    ring(this.lane.control, LaneWord.ROOM_INDEX);
+    return types;
+  }
+
+  /** Moves held events into the lane as room comes, until none is left. */
+  async #flow(): Promise<void> {
+    this.#flowing = true;
+    const { stats } = this.lane;
+    const since = now();
+    if (this.config.whenFull === 'block') stats[LaneWord.BLOCKED_SINCE_F64] = since;
+    while (!this.#admit()) {
+      this.#parker.announce();
+      if (this.#admit()) {
+        this.#parker.cancel();
+        break;
+      }
+      await this.#parker.wait();
+    }
+    if (this.config.whenFull === 'block') {
+      stats[LaneWord.BLOCKED_SINCE_F64] = 0;
+      stats[LaneWord.BLOCKED_MS_F64] += now() - since;
+    }
+    this.#flowing = false;
+  }
+
+  /** @returns Whether nothing is held any more. */
+  #admit(): boolean {
+    const { lane } = this;
+    for (let held = this.#held.peek(); held !== undefined; held = this.#held.peek()) {
+      const at = lane.claim(held.payload.length, held.typeIndex);
+      if (at < 0) break;
+      lane.memory.u8.set(held.payload, at);
+      lane.commit(held.typeIndex);
+      this.#take();
+      if (held.last) held.ticket?.resolve();
+    }
+    this.#show();
+    return this.idle;
+  }
+
+  #take(): Held | undefined {
+    const held = this.#held.dequeue();
+    if (held === undefined) return undefined;
+    this.#heldBytes -= held.payload.length;
+    if (held.ticket !== undefined && held.last) this.#waiters--;
+    if (this.#heldBytes < this.config.spillWatermarkBytes / 2) this.#warned = false;
+    return held;
+  }
+
+  /** Rejects held events from the oldest on, as long as the condition holds. All of a lane wait equally long, so the oldest are due first. */
+  #reject(due: (ticket: Ticket) => boolean, error: LanebusError): void {
+    for (let held = this.#held.peek(); held?.ticket !== undefined && due(held.ticket); held = this.#held.peek()) {
+      this.#take();
+      this.count('REJECTED_F64', 1);
+      held.ticket.reject(error);
+    }
+    this.#show();
+  }
+
+  /** One timer, for the oldest publisher. */
+  #arm(): void {
+    const deadline = this.#held.peek()?.ticket?.deadline ?? Infinity;
+    if (deadline === Infinity || this.#timer !== undefined) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        const time = now();
+        this.#reject(
+          (ticket) => ticket.deadline <= time,
+          this.fullError(` and stayed so for ${this.config.timeoutMs} ms`),
+        );
+        this.#arm();
+      },
+      Math.max(0, Math.ceil(deadline - now())),
+    );
+  }
+
+  #watch(): void {
+    if (this.#warned || this.#heldBytes < this.config.spillWatermarkBytes) return;
+    this.#warned = true;
+    this.#warn(
+      { lane: this.lane.name, spilledBytes: this.#heldBytes, spilledEvents: this.#held.size },
+      `overflow of lane "${this.lane.name}" has passed its high watermark of ${this.config.spillWatermarkBytes} bytes`,
+    );
+  }
+
+  #show(): void {
+    this.lane.stats[LaneWord.WAITING_F64] = this.#waiters;
+    this.lane.stats[LaneWord.SPILLED_F64] = this.config.whenFull === 'spill' ? this.#held.size : 0;
+  }
+}
+
+/** A sink for an event that finds no room: encoded into memory of this thread, copied out. */
+export class Scratch implements RecordSink {
+  memory = new Memory(new ArrayBuffer(4096));
+  #bytes = 0;
+  #lane: Lane | undefined;
+
+  /** The record's limits are those of the lane that it will enter. */
+  for(lane: Lane): this {
+    this.#lane = lane;
+    return this;
+  }
+
+  claim(payloadBytes: number): number {
+    this.#lane?.checkSize(payloadBytes);
+    if (payloadBytes + 8 > this.memory.u8.length) {
+      this.memory = new Memory(new ArrayBuffer(2 ** Math.ceil(Math.log2(payloadBytes + 8))));
+    }
+    this.#bytes = payloadBytes;
+    return 0;
+  }
+
+  copy(): Uint8Array {
+    return this.memory.u8.slice(0, this.#bytes);
+  }
+}

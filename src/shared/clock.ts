@@ -1,0 +1,44 @@
+/**
+ * One monotonic clock for all threads of the process, in milliseconds. `performance.now` starts anew in each thread, so
+ * it is shifted once, at load, onto the machine's monotonic clock.
+ */
+const [seconds, nanoseconds] = process.hrtime();
+const SHIFT_MS = seconds * 1e3 + nanoseconds / 1e6 - performance.now();
+const EPOCH_MS = Date.now() - (performance.now() + SHIFT_MS);
+
+/** Now, in ms of the bus's clock. Costs about 50 ns: sample it, never call it for every event. */
+export function now(): number {
+  return performance.now() + SHIFT_MS;
+}
+
+/** The bus's clock as milliseconds since the Unix epoch. */
+export function toEpoch(time: number): number {
+  return time + EPOCH_MS;
+}
+
+/** Events that may share one reading of the clock. */
+const STAMPS_PER_READING = 32;
+
+/**
+ * The time that a publishing thread writes into its records. It reads the clock for the first event of each turn of the
+ * event loop and for every 32nd event within a turn: a reading for each event would cost half as much as publishing it.
+ * So a stamp is never in the future, and too old by at most the time that 32 publishes, or one turn, have taken.
+ */
+export class PublishClock {
+  /** Stamps left before the clock must be read again. The lane counts it down, see Lane.claim. */
+  left = 0;
+  stamp = 0;
+  readonly #expire = (): void => {
+    this.left = 0;
+    this.#armed = false;
+  };
+  #armed = false;
+
+  refresh(): void {
+    this.stamp = now();
+    this.left = STAMPS_PER_READING;
+    if (this.#armed) return;
+    this.#armed = true;
+    setImmediate(this.#expire).unref();
+  }
+}

@@ -1,0 +1,76 @@
+/** Every failure that Lanebus reports has one of these codes; they are part of the interface and do not change. */
+export const ErrorCode = {
+  /** The catalog given to `defineEvents` breaks a rule. */
+  CATALOG: 'ERR_LANEBUS_CATALOG',
+  /** The options given to `createBus`, `subscribe`, `drain` or `stop` break a rule. */
+  OPTIONS: 'ERR_LANEBUS_OPTIONS',
+  /** The event's type is not in the catalog. */
+  UNKNOWN_TYPE: 'ERR_LANEBUS_UNKNOWN_TYPE',
+  /** The event's payload does not fit its type: a field is missing, extra, or has a value that it cannot hold. */
+  INVALID_EVENT: 'ERR_LANEBUS_INVALID_EVENT',
+  /** The record is larger than its lane accepts. */
+  RECORD_TOO_LARGE: 'ERR_LANEBUS_RECORD_TOO_LARGE',
+  /** The publishing thread's symbol table has reached its bound. */
+  SYMBOL_TABLE_FULL: 'ERR_LANEBUS_SYMBOL_TABLE_FULL',
+  /** The lane had no room, and its policy is to refuse (or the wait for room took too long). */
+  LANE_FULL: 'ERR_LANEBUS_LANE_FULL',
+  /** The bus was used before `start`, or `start` was called twice, or the call does not fit the bus's state. */
+  NOT_STARTED: 'ERR_LANEBUS_NOT_STARTED',
+  ALREADY_STARTED: 'ERR_LANEBUS_ALREADY_STARTED',
+  STOPPED: 'ERR_LANEBUS_STOPPED',
+  /** The same handler is subscribed to this type already. */
+  DUPLICATE_HANDLER: 'ERR_LANEBUS_DUPLICATE_HANDLER',
+  /** A handler module does not exist, throws on import, or lacks the export. */
+  MODULE_NOT_FOUND: 'ERR_LANEBUS_MODULE_NOT_FOUND',
+  MODULE_FAILED: 'ERR_LANEBUS_MODULE_FAILED',
+  EXPORT_NOT_FOUND: 'ERR_LANEBUS_EXPORT_NOT_FOUND',
+  /** Shared memory that is not a Lanebus block, or one of another version. */
+  FOREIGN_BLOCK: 'ERR_LANEBUS_FOREIGN_BLOCK',
+  /** A pool thread ended, or did not answer, while the bus needed an answer from it. */
+  THREAD_LOST: 'ERR_LANEBUS_THREAD_LOST',
+} as const;
+
+export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
+
+/** The one class of error that Lanebus throws or rejects with. Tell failures apart by `code`. */
+export class LanebusError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'LanebusError';
+    this.code = code;
+  }
+}
+
+/** How an error crosses a thread boundary: structured clone would drop `code`. */
+export interface ErrorRecord {
+  readonly name: string;
+  readonly code?: string | undefined;
+  readonly message: string;
+  readonly stack?: string | undefined;
+}
+
+/** What was thrown, as an Error: a caller may throw anything. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+export function toErrorRecord(thrown: unknown): ErrorRecord {
+  if (!(thrown instanceof Error)) return { name: 'Error', message: String(thrown) };
+  const { code } = thrown as { code?: unknown };
+  return {
+    name: thrown.name,
+    code: typeof code === 'string' ? code : undefined,
+    message: thrown.message,
+    stack: thrown.stack,
+  };
+}
+
+export function fromErrorRecord(record: ErrorRecord): Error {
+  const known = Object.values(ErrorCode).find((code) => code === record.code);
+  const error = known === undefined ? new Error(record.message) : new LanebusError(known, record.message);
+  error.name = record.name;
+  if (record.stack !== undefined) error.stack = record.stack;
+  return error;
+}

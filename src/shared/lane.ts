@@ -1,0 +1,309 @@
+/**
+ * A lane: one producer, broadcast to any number of readers, variable-length records in a ring of a power of two.
+ *
+ * Publication: P1 must stay above P2.
+ *   producer                                   reader
+ *   P1 write the record's bytes (plain)        C1 Atomics.load(CURSOR) sees P2
+ *   P2 Atomics.store(CURSOR, next)             C2 read the record's bytes (plain)
+ * If C1 sees P2's value, P1 happened before C2: no record is seen half-written.
+ *
+ * Reuse: C3 must stay below C2, and P0 above P1.
+ *   C3 Atomics.store(GATING, position)         after the last read of anything below position, handlers included
+ *   P0 Atomics.load(GATING) of every reader    before writing into the room that this frees
+ * If P0 sees C3's value, C2 happened before P1: no record is overwritten while it is read. The producer keeps the slowest
+ * position it saw; a stale one only makes the lane look fuller than it is, never emptier.
+ *
+ * Death: a producer killed before P2 leaves bytes that nobody looks at; after P2, a whole record. Its count of published
+ * events cannot change in the same instant as CURSOR, so `commit` writes a redo record first: whoever finds the block of
+ * a dead producer calls `repair`, which makes the count agree with CURSOR. Test: test/interleaving/publication
+ */
+import type { PublishClock } from './clock.js';
+import type { RecordSink } from './codec.js';
+import { ErrorCode, LanebusError } from './errors.js';
+import {
+  ConsumerWord,
+  HEADER_BYTES,
+  LaneWord,
+  MAX_RECORD_BYTES,
+  PADDING_TYPE,
+  type ProducerBlock,
+  TYPE_BITS,
+  TYPE_MASK,
+} from './layout.js';
+import type { Memory } from './memory.js';
+import { ring } from './parking.js';
+import { distance } from './sequence.js';
+
+const FULL = -1;
+
+/** Someone who reads a lane: the word that holds the lane back, and the thread to wake. */
+export interface Gate {
+  /** The subscription that reads. */
+  readonly id: number;
+  readonly name: string;
+  /** Indexes of the types that it wants: only for those is its thread woken. */
+  readonly types: readonly number[];
+  readonly words: Int32Array;
+  readonly index: number;
+  /** Words of the consumer's block. Readers on one thread share them. */
+  readonly consumer: Int32Array;
+}
+
+export interface LaneConfig {
+  readonly name: string;
+  /** Largest record that the lane accepts in bytes, header included. */
+  readonly maxRecordBytes: number;
+  /** Whether a commit bumps the readers' BELL, so that they leave what is less urgent. */
+  readonly urgent: boolean;
+}
+
+/** The producer's side. Used by one thread only. */
+export class Lane implements RecordSink {
+  readonly name: string;
+  readonly memory: Memory;
+  readonly maxRecordBytes: number;
+  readonly control: Int32Array;
+  readonly stats: Float64Array;
+  readonly #maxPayloadBytes: number;
+  readonly #published: Float64Array;
+  readonly #clock: PublishClock;
+  readonly #capacity: number;
+  readonly #mask: number;
+  readonly #urgent: boolean;
+  #gates: readonly Gate[] = [];
+  #consumers: readonly Int32Array[] = [];
+  /** The threads to wake for an event, by its type index. A thread is not woken for records that it would only skip. */
+  #wakes: readonly (readonly Int32Array[])[];
+  /** End of what is claimed; equals CURSOR between commits. */
+  #head: number;
+  /** Position that `#head` may reach without another look at the gates. */
+  #limit: number;
+  /** Sequence of the next record, wraps. */
+  #sequence: number;
+  /** Records claimed but not committed yet, and their types. */
+  #claimed = 0;
+
+  constructor(block: ProducerBlock, rank: number, config: LaneConfig, clock: PublishClock) {
+    this.name = config.name;
+    this.memory = block.rings[rank];
+    this.control = block.control[rank];
+    this.stats = block.stats[rank];
+    this.#published = block.published;
+    this.#clock = clock;
+    this.#capacity = this.memory.u8.length;
+    this.#mask = this.#capacity - 1;
+    this.#urgent = config.urgent;
+    this.maxRecordBytes = Math.min(config.maxRecordBytes, this.#capacity >> 1, MAX_RECORD_BYTES) & -8;
+    this.#maxPayloadBytes = this.maxRecordBytes - HEADER_BYTES;
+    this.#wakes = Array.from({ length: block.published.length }, () => []);
+    this.#head = this.control[LaneWord.CURSOR_INDEX];
+    this.#limit = (this.#head + this.#capacity) | 0;
+    this.#sequence = this.stats[LaneWord.RECORDS_F64] | 0;
+  }
+
+  /** Position up to which everything is committed. */
+  get cursor(): number {
+    return this.control[LaneWord.CURSOR_INDEX];
+  }
+
+  get gates(): readonly Gate[] {
+    return this.#gates;
+  }
+
+  /** Replaces the readers. A new one's gating position must lie within what the ring still holds. */
+  setGates(gates: readonly Gate[]): void {
+    this.#gates = gates;
+    this.#consumers = distinct(gates);
+    this.#wakes = this.#wakes.map((_, type) => distinct(gates.filter((gate) => gate.types.includes(type))));
+    this.#look();
+  }
+
+  /**
+   * Reserves a record behind those claimed already and writes its header. Nobody sees it before `commit`.
+   * @returns Byte offset of the payload in `memory`, or -1 when there is no room.
+   * @throws RECORD_TOO_LARGE
+   */
+  claim(payloadBytes: number, typeIndex: number): number {
+    if (payloadBytes > this.#maxPayloadBytes) this.#refuse(payloadBytes);
+    const length = (payloadBytes + HEADER_BYTES + 7) & -8;
+    const head = this.#head;
+    let at = head & this.#mask;
+    const toEnd = this.#capacity - at;
+    const padding = length > toEnd ? toEnd : 0;
+    const next = (head + padding + length) | 0;
+    if (((next - this.#limit) | 0) > 0 && !this.#look(next)) return this.#full();
+
+    const { i32, f64 } = this.memory;
+    if (padding > 0) {
+      i32[at >> 2] = ((padding >> 3) << TYPE_BITS) | PADDING_TYPE;
+      i32[(at >> 2) + 1] = (this.#sequence - 1) | 0;
+      at = 0;
+    }
+    i32[at >> 2] = ((length >> 3) << TYPE_BITS) | typeIndex;
+    i32[(at >> 2) + 1] = this.#sequence;
+    if (--this.#clock.left < 0) this.#clock.refresh();
+    f64[(at >> 3) + 1] = this.#clock.stamp;
+    this.#sequence = (this.#sequence + 1) | 0;
+    this.#claimed++;
+    this.#head = next;
+    return at + HEADER_BYTES;
+  }
+
+  /** @throws RECORD_TOO_LARGE when the lane refuses a payload of this size. */
+  checkSize(payloadBytes: number): void {
+    if (payloadBytes > this.#maxPayloadBytes) this.#refuse(payloadBytes);
+  }
+
+  /** Makes the one claimed record visible and wakes whoever is parked. */
+  commit(typeIndex: number): void {
+    if (this.#claimed !== 1) this.#refuseNested();
+    const { control, stats } = this;
+    const published = this.#published;
+    const head = this.#head;
+    const count = published[typeIndex];
+    const records = stats[LaneWord.RECORDS_F64];
+    control[LaneWord.REDO_TYPE_INDEX] = PADDING_TYPE; // no redo record while it is being written
+    stats[LaneWord.REDO_COUNT_F64] = count;
+    stats[LaneWord.REDO_RECORDS_F64] = records;
+    control[LaneWord.REDO_END_INDEX] = head;
+    control[LaneWord.REDO_TYPE_INDEX] = typeIndex;
+    published[typeIndex] = count + 1;
+    stats[LaneWord.RECORDS_F64] = records + 1;
+    this.#claimed = 0;
+    Atomics.store(control, LaneWord.CURSOR_INDEX, head);
+    this.#wake(this.#wakes[typeIndex]);
+  }
+
+  /**
+   * Makes all claimed records visible at once. `types` holds the type index of each, in order. Only for a thread whose
+   * death ends the process: the redo record has room for one type.
+   */
+  commitAll(types: readonly number[]): void {
+    if (this.#claimed !== types.length) this.#refuseNested();
+    if (types.length === 0) return;
+    for (const typeIndex of types) this.#published[typeIndex] += 1;
+    this.stats[LaneWord.RECORDS_F64] += this.#claimed;
+    this.#claimed = 0;
+    Atomics.store(this.control, LaneWord.CURSOR_INDEX, this.#head);
+    for (const typeIndex of new Set(types)) this.#wake(this.#wakes[typeIndex]);
+  }
+
+  /** Forgets what was claimed and not committed. */
+  rollback(): void {
+    this.#sequence = (this.#sequence - this.#claimed) | 0;
+    this.#claimed = 0;
+    this.#head = this.cursor;
+  }
+
+  /** Lets held events try again: a reader has gone. */
+  wakeForRoom(): void {
+    ring(this.control, LaneWord.ROOM_INDEX);
+  }
+
+  #wake(consumers: readonly Int32Array[]): void {
+    for (const words of consumers) {
+      if (this.#urgent) Atomics.add(words, ConsumerWord.BELL_INDEX, 1);
+      ring(words, ConsumerWord.DOORBELL_INDEX);
+    }
+  }
+
+  /** Who sleeps because nothing here was for it holds the room all the same: it must come and let it go. */
+  #full(): number {
+    for (const words of this.#consumers) ring(words, ConsumerWord.DOORBELL_INDEX);
+    return FULL;
+  }
+
+  /** Looks at every gate anew. @returns Whether `next` is within the room there is. */
+  #look(next = this.#head): boolean {
+    const cursor = this.cursor;
+    let behind = 0;
+    for (const gate of this.#gates) {
+      behind = Math.max(behind, distance(cursor, Atomics.load(gate.words, gate.index)));
+    }
+    if (behind > this.stats[LaneWord.WATERMARK_F64]) this.stats[LaneWord.WATERMARK_F64] = behind;
+    this.#limit = (cursor - behind + this.#capacity) | 0;
+    return distance(next, this.#limit) <= 0;
+  }
+
+  /** Only reachable from an event that publishes in a getter while its batch is being read. */
+  #refuseNested(): never {
+    this.rollback();
+    throw new LanebusError(
+      ErrorCode.INVALID_EVENT,
+      `lane "${this.name}": an event of a batch published another one while it was being read; nothing was published`,
+    );
+  }
+
+  #refuse(payloadBytes: number): never {
+    const bytes = (payloadBytes + HEADER_BYTES).toLocaleString('en-US');
+    throw new LanebusError(
+      ErrorCode.RECORD_TOO_LARGE,
+      `record of ${bytes} bytes exceeds lane "${this.name}" limit of ${this.maxRecordBytes.toLocaleString('en-US')} bytes`,
+    );
+  }
+}
+
+/** A reader's view of a lane; any number of threads hold one. */
+export class LaneView {
+  readonly memory: Memory;
+  readonly mask: number;
+  readonly control: Int32Array;
+  readonly stats: Float64Array;
+
+  constructor(block: ProducerBlock, rank: number) {
+    this.memory = block.rings[rank];
+    this.mask = this.memory.u8.length - 1;
+    this.control = block.control[rank];
+    this.stats = block.stats[rank];
+  }
+
+  /** C1: the position up to which records may be read. */
+  end(): number {
+    return Atomics.load(this.control, LaneWord.CURSOR_INDEX);
+  }
+
+  /** Byte offset of the record at a position. */
+  offset(position: number): number {
+    return position & this.mask;
+  }
+
+  /** Wakes the producer if it is parked for room. The caller has stored its gating position before. */
+  ringProducer(): void {
+    ring(this.control, LaneWord.ROOM_INDEX);
+  }
+
+  /** Calls `visit` with the type index of each record from one position to another, padding left out. */
+  walk(from: number, to: number, visit: (typeIndex: number, position: number) => void): void {
+    for (let position = from; position !== to; position = this.next(position)) {
+      const typeIndex = this.memory.i32[this.offset(position) >> 2] & TYPE_MASK;
+      if (typeIndex !== PADDING_TYPE) visit(typeIndex, position);
+    }
+  }
+
+  /** Position behind the record at a position. */
+  next(position: number): number {
+    return (position + recordBytes(this.memory.i32[this.offset(position) >> 2])) | 0;
+  }
+}
+
+function distinct(gates: readonly Gate[]): Int32Array[] {
+  return [...new Set(gates.map((gate) => gate.consumer))];
+}
+
+/** Length in bytes of the record with this first header word. */
+export function recordBytes(header: number): number {
+  return (header >>> TYPE_BITS) << 3;
+}
+
+/** Makes the counts of a dead producer's block agree with what it committed. See `Lane.commit`. */
+export function repair(block: ProducerBlock): void {
+  for (let rank = 0; rank < block.laneCount; rank++) {
+    const control = block.control[rank];
+    const stats = block.stats[rank];
+    const typeIndex = control[LaneWord.REDO_TYPE_INDEX];
+    if (typeIndex === PADDING_TYPE) continue;
+    const committed = control[LaneWord.CURSOR_INDEX] === control[LaneWord.REDO_END_INDEX] ? 1 : 0;
+    block.published[typeIndex] = stats[LaneWord.REDO_COUNT_F64] + committed;
+    stats[LaneWord.RECORDS_F64] = stats[LaneWord.REDO_RECORDS_F64] + committed;
+  }
+}

@@ -1,0 +1,341 @@
+/**
+ * The byte map of everything that threads share. This is the only file that knows offsets.
+ *
+ * There are three kinds of block, each a SharedArrayBuffer of its own. A block belongs to one incarnation: when a thread
+ * is replaced, its successor gets fresh blocks and nobody ever writes to the old ones again. Words written by one side
+ * and polled by another stand LINE bytes apart (two cache lines: the adjacent-line prefetcher pairs them).
+ *
+ * Every block    0  MAGIC  VERSION  KIND  …            written once by the main thread, checked on attach
+ *
+ * PRODUCER block: one publishing thread's lanes                           written by          read by
+ *   line 0        MAGIC VERSION KIND LANES TYPES SYMBOLS NAMES            main, once          all
+ *   per lane  +0  CURSOR                  i32  end of what is committed   producer (Atomics)  consumers
+ *             +L  ROOM                    i32  producer is parked here    producer, consumers (Atomics, CAS)
+ *             +2L RECORDS                 f64  records committed          producer            main
+ *                 DROPPED REJECTED        f64  events refused             producer            main
+ *                 BLOCKED_MS BLOCKED_SINCE f64 time publishers waited     producer            main
+ *                 WATERMARK WAITING SPILLED f64                           producer            main
+ *                 REDO_END REDO_TYPE      i32  commit in progress         producer            main, after exit
+ *                 REDO_COUNT REDO_RECORDS f64
+ *   counts        PUBLISHED[type]         f64  owed side of the ledger    producer            main
+ *   symbols       COUNT BYTES             i32  length of the table        producer (Atomics)  consumers
+ *                 ENDS[symbol]            i32  where each name ends       producer            consumers
+ *                 NAMES                   u8   UTF-8, back to back        producer            consumers
+ *   per lane      RING                    capacity bytes of records       producer            consumers
+ *
+ * CONSUMER block: one thread that runs handlers
+ *   line 0        MAGIC VERSION KIND
+ *   line 1        DOORBELL                i32  1 = parked                 consumer, producers (Atomics, CAS)
+ *   line 2        BELL                    i32  bumped for urgent news     producers, main (Atomics.add)
+ *   line 3        STARTED BUSY BUSY_SINCE f64  ms                         consumer            main
+ *                 TURNS                   i32  turns of the pump's loop       consumer            main (watchdog)
+ *
+ * SUBSCRIPTION block: one subscription on one consumer
+ *   line 0        MAGIC VERSION KIND LANES
+ *   line 1        STATE                   i32  active, paused, ending     main (Atomics)      consumer
+ *   line 2        in flight: POSITION LANE ATTEMPT i32, BEFORE f64        consumer            main (watchdog, take-over)
+ *   line 3        CONSECUTIVE i32, timings f64                            consumer            main
+ *   outcomes      OUTCOME[rank][outcome]  f64  the other side             consumer            main
+ *   settled       SETTLED[lane]           i32  finished up to here        consumer            main, after exit
+ *   per lane      GATING GATING_SEQUENCE  i32  producers may not pass     consumer (Atomics)  producers
+ *
+ * A record, 8-byte aligned, never wrapping around the ring's end:
+ *   0   i32  length in bytes / 8 << 12 | type index; type 0 is padding up to the ring's end
+ *   4   i32  sequence, wraps
+ *   8   f64  time of publishing, ms of the bus's clock
+ *   16  payload (codec)
+ *
+ * Lanes are addressed within a subscription block by `producer * lanes + rank`; rank 0 is the most urgent.
+ */
+import { ErrorCode, LanebusError } from './errors.js';
+import { Memory } from './memory.js';
+
+const MAGIC = 0x4c414e45; // "LANE"
+const VERSION = 1;
+const BlockKind = { producer: 1, consumer: 2, subscription: 3 } as const;
+type BlockKind = keyof typeof BlockKind;
+
+export const LINE_BYTES = 128;
+const LINE_I32 = LINE_BYTES >> 2;
+const LINE_F64 = LINE_BYTES >> 3;
+
+export const HEADER_BYTES = 16;
+export const TYPE_BITS = 12;
+export const TYPE_MASK = (1 << TYPE_BITS) - 1;
+export const PADDING_TYPE = 0;
+/** The record's length has 20 bits, in units of 8 bytes. */
+export const MAX_RECORD_BYTES = (1 << 20) * 8 - 8;
+export const MIN_CAPACITY_BYTES = 64;
+export const MAX_CAPACITY_BYTES = 2 ** 30;
+
+export const Outcome = { processed: 1, failed: 2, timedOut: 3, conflated: 4, discarded: 5, filtered: 6 } as const;
+export type Outcome = (typeof Outcome)[keyof typeof Outcome];
+/** Outcomes are numbered from 1; row 0 stays free so that an index needs no subtraction. */
+export const OUTCOMES = 7;
+
+export const SubscriptionMode = { active: 0, paused: 1, ending: 2 } as const;
+export type SubscriptionMode = (typeof SubscriptionMode)[keyof typeof SubscriptionMode];
+
+const alignLine = (bytes: number): number => Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
+
+function claimBlock(kind: BlockKind, bytes: number): { source: SharedArrayBuffer; head: Int32Array } {
+  const source = new SharedArrayBuffer(bytes);
+  const head = new Int32Array(source, 0, LINE_I32);
+  head[0] = MAGIC;
+  head[1] = VERSION;
+  head[2] = BlockKind[kind];
+  return { source, head };
+}
+
+/** The header of a block made by another thread. @throws FOREIGN_BLOCK when it is no block of this kind and version. */
+function attachBlock(kind: BlockKind, source: SharedArrayBuffer): Int32Array {
+  const refuse = (found: string): never => {
+    throw new LanebusError(ErrorCode.FOREIGN_BLOCK, `shared memory is not a Lanebus ${kind} block: ${found}`);
+  };
+  if (!(source instanceof SharedArrayBuffer)) refuse('it is no SharedArrayBuffer');
+  if (source.byteLength < LINE_BYTES) {
+    refuse(`it has ${source.byteLength} bytes, its header alone needs ${LINE_BYTES}`);
+  }
+  const head = new Int32Array(source, 0, LINE_I32);
+  if (head[0] !== MAGIC) {
+    refuse(`magic is 0x${(head[0] >>> 0).toString(16)}, expected 0x${MAGIC.toString(16)}`);
+  }
+  if (head[1] !== VERSION) refuse(`version is ${head[1]}, expected ${VERSION}`);
+  if (head[2] !== BlockKind[kind]) refuse(`kind is ${head[2]}, expected ${BlockKind[kind]}`);
+  return head;
+}
+
+// ---------------------------------------------------------------------------------------------------- producer block
+
+const HEAD_LANES_INDEX = 3;
+const HEAD_TYPES_INDEX = 4;
+const HEAD_SYMBOLS_INDEX = 5;
+const HEAD_NAMES_INDEX = 6;
+const HEAD_CAPACITIES_INDEX = 7; // log2 of each lane's capacity: 5 bits would do, a word is simpler
+
+export const MAX_LANES = LINE_I32 - HEAD_CAPACITIES_INDEX;
+
+/** Offsets within a lane's control lines, in elements of the named width. */
+export const LaneWord = {
+  CURSOR_INDEX: 0,
+  ROOM_INDEX: LINE_I32,
+  RECORDS_F64: 2 * LINE_F64,
+  DROPPED_F64: 2 * LINE_F64 + 1,
+  REJECTED_F64: 2 * LINE_F64 + 2,
+  BLOCKED_MS_F64: 2 * LINE_F64 + 3,
+  BLOCKED_SINCE_F64: 2 * LINE_F64 + 4,
+  WATERMARK_F64: 2 * LINE_F64 + 5,
+  WAITING_F64: 2 * LINE_F64 + 6,
+  SPILLED_F64: 2 * LINE_F64 + 7,
+  REDO_COUNT_F64: 2 * LINE_F64 + 8,
+  REDO_RECORDS_F64: 2 * LINE_F64 + 9,
+  REDO_END_INDEX: 2 * LINE_I32 + 20,
+  REDO_TYPE_INDEX: 2 * LINE_I32 + 21,
+} as const;
+const LANE_CONTROL_BYTES = 3 * LINE_BYTES;
+
+export interface ProducerShape {
+  /** Capacity of each lane's ring in bytes, most urgent lane first; powers of two. */
+  readonly capacities: readonly number[];
+  /** Number of event types. */
+  readonly types: number;
+  /** Bound of the symbol table, in symbols and in bytes of their names. */
+  readonly symbols: number;
+  readonly nameBytes: number;
+}
+
+/** Views of one publishing thread's block. */
+export class ProducerBlock {
+  readonly source: SharedArrayBuffer;
+  readonly laneCount: number;
+  /** Per lane: its control words (see LaneWord) as int32 and as float64, and its ring. */
+  readonly control: readonly Int32Array[];
+  readonly stats: readonly Float64Array[];
+  readonly rings: readonly Memory[];
+  /** Events committed, by type index (index 0 unused). */
+  readonly published: Float64Array;
+  readonly symbols: { readonly state: Int32Array; readonly ends: Int32Array; readonly names: Uint8Array };
+
+  static create(shape: ProducerShape): ProducerBlock {
+    const lanes = shape.capacities.length;
+    const bytes =
+      fixedProducerBytes(lanes, shape.types, shape.symbols, shape.nameBytes) +
+      shape.capacities.reduce((sum, capacity) => sum + alignLine(capacity), 0);
+    const { source, head } = claimBlock('producer', bytes);
+    head[HEAD_LANES_INDEX] = lanes;
+    head[HEAD_TYPES_INDEX] = shape.types;
+    head[HEAD_SYMBOLS_INDEX] = shape.symbols;
+    head[HEAD_NAMES_INDEX] = shape.nameBytes;
+    shape.capacities.forEach((capacity, rank) => {
+      if (capacity < MIN_CAPACITY_BYTES || capacity > MAX_CAPACITY_BYTES || (capacity & (capacity - 1)) !== 0) {
+        throw new LanebusError(
+          ErrorCode.OPTIONS,
+          `lane capacity of ${capacity} bytes: expected a power of two from ${MIN_CAPACITY_BYTES} to ${MAX_CAPACITY_BYTES}`,
+        );
+      }
+      head[HEAD_CAPACITIES_INDEX + rank] = Math.log2(capacity);
+    });
+    return new ProducerBlock(source);
+  }
+
+  constructor(source: SharedArrayBuffer) {
+    const head = attachBlock('producer', source);
+    const lanes = head[HEAD_LANES_INDEX];
+    const types = head[HEAD_TYPES_INDEX];
+    const symbols = head[HEAD_SYMBOLS_INDEX];
+    const nameBytes = head[HEAD_NAMES_INDEX];
+    this.source = source;
+    this.laneCount = lanes;
+
+    let offset = LINE_BYTES;
+    const take = (bytes: number): number => {
+      const start = offset;
+      offset += alignLine(bytes);
+      return start;
+    };
+    const controls = Array.from({ length: lanes }, () => take(LANE_CONTROL_BYTES));
+    this.control = controls.map((start) => new Int32Array(source, start, LANE_CONTROL_BYTES >> 2));
+    this.stats = controls.map((start) => new Float64Array(source, start, LANE_CONTROL_BYTES >> 3));
+    this.published = new Float64Array(source, take((types + 1) * 8), types + 1);
+    this.symbols = {
+      state: new Int32Array(source, take(8), 2),
+      ends: new Int32Array(source, take(symbols * 4), symbols),
+      names: new Uint8Array(source, take(nameBytes), nameBytes),
+    };
+    this.rings = Array.from({ length: lanes }, (_, rank) => {
+      const capacity = 2 ** head[HEAD_CAPACITIES_INDEX + rank];
+      return new Memory(source, take(capacity), capacity);
+    });
+  }
+
+  /** Where a lane's positions and sequences start. Called before anyone else sees the block. */
+  startLaneAt(rank: number, position: number, sequence: number): void {
+    this.control[rank][LaneWord.CURSOR_INDEX] = position;
+    this.stats[rank][LaneWord.RECORDS_F64] = sequence;
+  }
+}
+
+function fixedProducerBytes(lanes: number, types: number, symbols: number, nameBytes: number): number {
+  return (
+    LINE_BYTES +
+    lanes * LANE_CONTROL_BYTES +
+    alignLine((types + 1) * 8) +
+    alignLine(8) +
+    alignLine(symbols * 4) +
+    alignLine(nameBytes)
+  );
+}
+
+// ---------------------------------------------------------------------------------------------------- consumer block
+
+export const ConsumerWord = {
+  DOORBELL_INDEX: LINE_I32,
+  BELL_INDEX: 2 * LINE_I32,
+  STARTED_F64: 3 * LINE_F64,
+  BUSY_F64: 3 * LINE_F64 + 1,
+  BUSY_SINCE_F64: 3 * LINE_F64 + 2,
+  TURNS_INDEX: 3 * LINE_I32 + 6,
+} as const;
+const CONSUMER_BYTES = 4 * LINE_BYTES;
+
+/** Views of the block of one thread that runs handlers. */
+export class ConsumerBlock {
+  readonly source: SharedArrayBuffer;
+  readonly words: Int32Array;
+  readonly stats: Float64Array;
+
+  static create(): ConsumerBlock {
+    return new ConsumerBlock(claimBlock('consumer', CONSUMER_BYTES).source);
+  }
+
+  constructor(source: SharedArrayBuffer) {
+    attachBlock('consumer', source);
+    this.source = source;
+    this.words = new Int32Array(source);
+    this.stats = new Float64Array(source);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ subscription block
+
+const HEAD_ADDRESSES_INDEX = 4;
+
+export const SubscriptionWord = {
+  STATE_INDEX: LINE_I32,
+  /**
+   * The delivery in flight. LANE is 0 when there is none, else address + 1, with WAITING_BIT while the handler's promise
+   * is pending, or with outcome << OUTCOME_SHIFT while the delivery ends.
+   */
+  POSITION_INDEX: 2 * LINE_I32,
+  LANE_INDEX: 2 * LINE_I32 + 1,
+  ATTEMPT_INDEX: 2 * LINE_I32 + 2,
+  /** The outcome's counter before it is counted: whoever takes over finishes the count exactly once. */
+  BEFORE_F64: 2 * LINE_F64 + 2,
+  CONSECUTIVE_INDEX: 3 * LINE_I32,
+  REDELIVERED_F64: 3 * LINE_F64 + 1,
+  HANDLER_F64: 3 * LINE_F64 + 2,
+  WAIT_F64: 3 * LINE_F64 + 6,
+} as const;
+export const OUTCOME_SHIFT = 24;
+export const ADDRESS_MASK = (1 << OUTCOME_SHIFT) - 1;
+/** Set in LANE while the handler has returned a promise: the thread may be busy with something else. */
+export const WAITING_BIT = 1 << 28;
+
+/** A timing takes four float64: weighted sum in ms, weight, samples, maximum in ms. */
+export const TimingWord = { SUM: 0, WEIGHT: 1, SAMPLES: 2, MAX: 3 } as const;
+
+const SUBSCRIPTION_FIXED_BYTES = 4 * LINE_BYTES;
+
+/** Views of one subscription's block. `addresses` = producers × lanes, the number of rings it may read. */
+export class SubscriptionBlock {
+  readonly source: SharedArrayBuffer;
+  readonly words: Int32Array;
+  readonly stats: Float64Array;
+  readonly #settledIndex: number;
+  readonly #outcomeF64: number;
+  readonly #gatingIndex: number;
+
+  static create(lanes: number, addresses: number): SubscriptionBlock {
+    const bytes =
+      SUBSCRIPTION_FIXED_BYTES + alignLine(lanes * OUTCOMES * 8) + alignLine(addresses * 4) + addresses * LINE_BYTES;
+    const { source, head } = claimBlock('subscription', bytes);
+    head[HEAD_LANES_INDEX] = lanes;
+    head[HEAD_ADDRESSES_INDEX] = addresses;
+    return new SubscriptionBlock(source);
+  }
+
+  constructor(source: SharedArrayBuffer) {
+    const head = attachBlock('subscription', source);
+    const outcomes = SUBSCRIPTION_FIXED_BYTES;
+    const settled = outcomes + alignLine(head[HEAD_LANES_INDEX] * OUTCOMES * 8);
+    const gating = settled + alignLine(head[HEAD_ADDRESSES_INDEX] * 4);
+    this.source = source;
+    this.words = new Int32Array(source);
+    this.stats = new Float64Array(source);
+    this.#outcomeF64 = outcomes >> 3;
+    this.#settledIndex = settled >> 2;
+    this.#gatingIndex = gating >> 2;
+  }
+
+  /** float64 index of an outcome's counter. */
+  outcomeF64(rank: number, outcome: Outcome): number {
+    return this.#outcomeF64 + rank * OUTCOMES + outcome;
+  }
+
+  /** int32 index of the position up to which this subscription has finished the lane at `address`. */
+  settledIndex(address: number): number {
+    return this.#settledIndex + address;
+  }
+
+  /** int32 index of the position that holds the lane back; its sequence stands in the next element. */
+  gatingIndex(address: number): number {
+    return this.#gatingIndex + address * LINE_I32;
+  }
+
+  /** Where the subscription starts to read a lane. Called by one thread at a time, before the consumer knows the lane. */
+  seed(address: number, position: number, sequence: number): void {
+    this.words[this.settledIndex(address)] = position;
+    this.words[this.gatingIndex(address) + 1] = sequence;
+    Atomics.store(this.words, this.gatingIndex(address), position);
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * A publishing thread's own lanes: from an event object to a committed record. The bus's thread has one, and each pool
+ * thread for what its handlers publish. Used by its own thread only.
+ */
+import { Admission, type AdmissionConfig, type Held, Scratch } from './admission.js';
+import type { PublishOutcome } from './api.js';
+import type { Catalog } from './catalog.js';
+import { PublishClock } from './clock.js';
+import { compileEncoder, type Encoder, type RecordSink, unknownTypeError } from './codec.js';
+import { asError, ErrorCode, LanebusError } from './errors.js';
+import { type Gate, Lane, type LaneConfig } from './lane.js';
+import { LaneWord, type ProducerBlock } from './layout.js';
+import { SymbolWriter } from './symbols.js';
+
+export interface LaneSpec extends LaneConfig, AdmissionConfig {
+  /** Least urgent priority that this lane carries; lanes are ordered by it. */
+  readonly maxPriority: number;
+}
+
+/** Index of the lane that carries a priority. */
+export function laneOf(lanes: readonly LaneSpec[], priority: number): number {
+  return lanes.findIndex((lane) => priority <= lane.maxPriority);
+}
+
+interface Route {
+  readonly typeIndex: number;
+  readonly encode: Encoder;
+  readonly admission: Admission;
+}
+
+/**
+ * What `publish` returns when the event went into its lane at once: always this one promise, so that publishing
+ * allocates nothing. Rejected alternatives: docs/decisions/0002.
+ */
+export const ADMITTED: Promise<void> = Promise.resolve();
+
+/** What a producer had published at one moment. */
+export interface ProducerSnapshot {
+  /** End of each lane. */
+  readonly cursors: readonly number[];
+  /** Events by type index. */
+  readonly published: readonly number[];
+}
+
+export class Outbox {
+  readonly #catalog: Catalog;
+  readonly #block: ProducerBlock;
+  readonly #routes = new Map<unknown, Route>();
+  readonly #admissions: readonly Admission[];
+  readonly #scratch = new Scratch();
+  /** Type of the former event and its route: events of one type come in runs, a Map look-up each is dear. */
+  #lastType: unknown;
+  #lastRoute: Route | undefined;
+  /** Set while the bus takes nothing; thrown as it is. */
+  #refusal: LanebusError | undefined;
+
+  constructor(
+    catalog: Catalog,
+    block: ProducerBlock,
+    lanes: readonly LaneSpec[],
+    owner: string,
+    warn: (fields: object, message: string) => void,
+  ) {
+    this.#catalog = catalog;
+    this.#block = block;
+    const clock = new PublishClock();
+    const symbols = new SymbolWriter(block.symbols, owner);
+    this.#admissions = lanes.map((lane, rank) => new Admission(new Lane(block, rank, lane, clock), lane, warn));
+    for (const type of catalog.types) {
+      this.#routes.set(type.name, {
+        typeIndex: type.index,
+        encode: compileEncoder(type, symbols),
+        admission: this.#admissions[laneOf(lanes, type.priority)],
+      });
+    }
+  }
+
+  get lanes(): readonly Lane[] {
+    return this.#admissions.map((admission) => admission.lane);
+  }
+
+  publish(event: unknown): Promise<void> {
+    try {
+      const route = this.#route(event);
+      const { admission } = route;
+      if (admission.idle && this.#encode(route, event, admission.lane) >= 0) {
+        admission.lane.commit(route.typeIndex);
+        return ADMITTED;
+      }
+      return this.#full(route, event);
+    } catch (error) {
+      return Promise.reject(asError(error));
+    }
+  }
+
+  tryPublish(event: unknown): PublishOutcome {
+    const route = this.#route(event);
+    const { admission } = route;
+    if (admission.idle && this.#encode(route, event, admission.lane) >= 0) {
+      admission.lane.commit(route.typeIndex);
+      return 'published';
+    }
+    switch (admission.config.whenFull) {
+      case 'dropNewest':
+        admission.count('DROPPED_F64', 1);
+        return 'dropped';
+      case 'spill':
+        admission.hold([this.#hold(route, event)]);
+        return 'published';
+      case 'block':
+      case 'reject':
+        admission.count('REJECTED_F64', 1);
+        return 'full';
+    }
+  }
+
+  /** All events are read and checked before the first becomes visible. */
+  publishBatch(events: readonly unknown[]): Promise<void> {
+    const batch = new Map<Admission, { types: number[]; held: Held[]; dropped: number }>();
+    try {
+      for (const event of events) {
+        const route = this.#route(event);
+        const { admission } = route;
+        let part = batch.get(admission);
+        if (part === undefined) batch.set(admission, (part = { types: [], held: [], dropped: 0 }));
+        const inOrder = admission.idle && part.held.length === 0;
+        if (inOrder && this.#encode(route, event, admission.lane) >= 0) part.types.push(route.typeIndex);
+        else if (admission.holds) part.held.push(this.#hold(route, event));
+        else if (admission.config.whenFull === 'dropNewest') part.dropped++;
+        else throw this.#refuseBatch(admission, events.length);
+      }
+    } catch (error) {
+      for (const admission of batch.keys()) admission.lane.rollback();
+      return Promise.reject(asError(error));
+    }
+    const waits: Promise<void>[] = [];
+    for (const [admission, { types, held, dropped }] of batch) {
+      admission.lane.commitAll(types);
+      admission.count('DROPPED_F64', dropped);
+      if (held.length > 0) waits.push(this.#wait(admission, held));
+    }
+    return waits.length === 0 ? ADMITTED : Promise.all(waits).then(() => undefined);
+  }
+
+  /** Adds or replaces readers, lane by lane. @returns Where each lane stood at that moment. */
+  openGates(gates: readonly (readonly Gate[])[]): ProducerSnapshot {
+    gates.forEach((added, rank) => {
+      if (added.length === 0) return;
+      const ids = new Set(added.map((gate) => gate.id));
+      const { lane } = this.#admissions[rank];
+      lane.setGates([...lane.gates.filter((gate) => !ids.has(gate.id)), ...added]);
+    });
+    return this.snapshot();
+  }
+
+  /** Takes a reader away: the lanes wait for it no longer. */
+  closeGates(id: number): void {
+    for (const { lane } of this.#admissions) {
+      lane.setGates(lane.gates.filter((gate) => gate.id !== id));
+      lane.wakeForRoom();
+    }
+  }
+
+  snapshot(): ProducerSnapshot {
+    return snapshotOf(this.#block);
+  }
+
+  /** Takes no events until `open`: whoever publishes gets the error. */
+  refuse(error: LanebusError): void {
+    this.#refusal = error;
+    this.#lastRoute = undefined;
+  }
+
+  open(): void {
+    this.#refusal = undefined;
+  }
+
+  /** Takes no more events; waiting publishers are released with the error. @returns How many were waiting. */
+  close(error: LanebusError): number {
+    this.refuse(error);
+    return this.#admissions.reduce((sum, admission) => sum + admission.release(error), 0);
+  }
+
+  /** Gives up what a `spill` lane still holds. @returns Type indexes of the events, lane by lane. */
+  abandon(): number[][] {
+    return this.#admissions.map((admission) => admission.abandon());
+  }
+
+  #route(event: unknown): Route {
+    const type = (event as { type?: unknown } | null | undefined)?.type;
+    if (type === this.#lastType && this.#lastRoute !== undefined) return this.#lastRoute;
+    return this.#newRoute(event, type);
+  }
+
+  #newRoute(event: unknown, type: unknown): Route {
+    if (this.#refusal !== undefined) throw this.#refusal;
+    if (typeof event !== 'object' || event === null) {
+      throw new LanebusError(ErrorCode.INVALID_EVENT, `event is ${String(event)}: expected an object with a "type"`);
+    }
+    const route = this.#routes.get(type);
+    if (route === undefined) throw unknownTypeError(type, this.#catalog);
+    this.#lastType = type;
+    this.#lastRoute = route;
+    return route;
+  }
+
+  /** @returns -1 when the sink has no room. A bad event counts as rejected. */
+  #encode(route: Route, event: unknown, sink: RecordSink): number {
+    try {
+      return route.encode(event as object, sink);
+    } catch (error) {
+      route.admission.count('REJECTED_F64', 1);
+      throw error;
+    }
+  }
+
+  /** Encodes an event that finds no room into bytes of its own. */
+  #hold(route: Route, event: unknown): Held {
+    this.#encode(route, event, this.#scratch.for(route.admission.lane));
+    return { typeIndex: route.typeIndex, payload: this.#scratch.copy(), ticket: undefined, last: false };
+  }
+
+  #full(route: Route, event: unknown): Promise<void> {
+    const { admission } = route;
+    switch (admission.config.whenFull) {
+      case 'reject':
+        admission.count('REJECTED_F64', 1);
+        return Promise.reject(admission.fullError());
+      case 'dropNewest':
+        admission.count('DROPPED_F64', 1);
+        return ADMITTED;
+      case 'block':
+      case 'spill':
+        return this.#wait(admission, [this.#hold(route, event)]);
+    }
+  }
+
+  #wait(admission: Admission, held: Held[]): Promise<void> {
+    if (admission.config.whenFull === 'spill') {
+      admission.hold(held);
+      return ADMITTED;
+    }
+    return new Promise((resolve, reject) => {
+      const ticket = admission.ticket(resolve, reject);
+      for (const one of held) one.ticket = ticket;
+      held[held.length - 1].last = true;
+      admission.hold(held);
+    });
+  }
+
+  #refuseBatch(admission: Admission, events: number): LanebusError {
+    admission.count('REJECTED_F64', events);
+    return admission.fullError(`: none of the batch's ${events} events was published`);
+  }
+}
+
+export function snapshotOf(block: ProducerBlock): ProducerSnapshot {
+  return {
+    cursors: block.control.map((control) => Atomics.load(control, LaneWord.CURSOR_INDEX)),
+    published: [...block.published],
+  };
+}

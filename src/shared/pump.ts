@@ -1,0 +1,255 @@
+/**
+ * The loop of a thread that runs handlers: read the most urgent lane that has news, turn the event loop now and then,
+ * park when there is nothing. The bus's own thread runs one for its function handlers, each pool thread one.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import { now } from './clock.js';
+import { type BurstControl, Dispatcher } from './dispatch.js';
+import { type ConsumerBlock, ConsumerWord } from './layout.js';
+import { Parker, ring } from './parking.js';
+import type { LocalSubscription, Reader } from './reader.js';
+
+/** Deliveries of one reader before the others of its lane, and the more urgent lanes, are looked at again. */
+const BURST = 256;
+/** Time after which the event loop is turned, so that handlers' timers and I/O and the control port live. In ms. */
+const SLICE_MS = 2;
+/** Looks at the lanes between two looks at the clock while spinning. */
+const LOOKS_PER_READING = 16;
+/** A sleep of less than this many spins was not worth it: being woken alone takes one or two. */
+const SHORT_SLEEP_SPINS = 4;
+/** Turns of the microtask queue in which an async handler may end before the event loop is turned. */
+const MICROTASK_TURNS = 16;
+/** Poll interval while some publishing thread may still ring this thread's predecessor. In ms. */
+const POLL_MS = 1;
+
+export interface Starvation {
+  /** Infinity = no bound of this kind. */
+  readonly events: number;
+  readonly ms: number;
+}
+
+export interface PumpOptions {
+  /** Which lanes bump BELL, by rank. */
+  readonly urgent: readonly boolean[];
+  /** Longest time to look for news before parking, in µs. */
+  readonly spinMicros: number;
+  /** Turn for a waiting lane after so many events, or so many ms, of more urgent ones; false = never. */
+  readonly starvation: false | Starvation;
+}
+
+const microtask = Promise.resolve();
+
+/** The readers of one lane class, and which of them is next. */
+interface Group {
+  readonly rank: number;
+  readonly readers: Reader[];
+  next: number;
+  /** More urgent groups whose lanes do not bump BELL: to be looked at after every event. */
+  readonly guards: Group[];
+  /** Deliveries of this thread, and the time, when this group last had its turn or nothing to do. */
+  servedAt: number;
+  servedMs: number;
+}
+
+export class Pump implements BurstControl {
+  bell = 0;
+  sliceEnd = 0;
+  sliceOver = false;
+  /** Whether every publisher knows this thread's doorbell; until then parking would miss some. */
+  wired = false;
+  readonly dispatcher: Dispatcher;
+  readonly #block: ConsumerBlock;
+  readonly #starvation: Starvation | false;
+  readonly #burst: number;
+  readonly #maxSpinMicros: number;
+  readonly #parker: Parker;
+  readonly #groups: readonly Group[];
+  #waiting = 0;
+  #delivered = 0;
+  #spinMicros: number;
+  #stopping = false;
+  readonly #endings: (() => void)[] = [];
+
+  constructor(block: ConsumerBlock, options: PumpOptions) {
+    this.#block = block;
+    this.#starvation = options.starvation;
+    this.#burst = options.starvation === false ? BURST : Math.min(BURST, options.starvation.events);
+    this.#maxSpinMicros = options.spinMicros;
+    this.#spinMicros = options.spinMicros;
+    this.#parker = new Parker(block.words, ConsumerWord.DOORBELL_INDEX);
+    this.dispatcher = new Dispatcher(block.words, this);
+    const groups: Group[] = [];
+    options.urgent.forEach((_, rank) => {
+      const guards = groups.filter((group) => !options.urgent[group.rank]);
+      groups.push({ rank, readers: [], next: 0, guards, servedAt: 0, servedMs: 0 });
+    });
+    this.#groups = groups;
+  }
+
+  add(reader: Reader): void {
+    this.#groups[reader.rank].readers.push(reader);
+    this.wake();
+  }
+
+  remove(reader: Reader): void {
+    const { readers } = this.#groups[reader.rank];
+    const index = readers.indexOf(reader);
+    if (index >= 0) readers.splice(index, 1);
+  }
+
+  /** Makes the loop look again: something other than an event has happened on this thread. */
+  wake(): void {
+    ring(this.#block.words, ConsumerWord.DOORBELL_INDEX);
+  }
+
+  stop(): void {
+    this.#stopping = true;
+    this.wake();
+  }
+
+  deliveryStarted(): void {
+    this.#waiting++;
+  }
+
+  deliveryEnded(): void {
+    this.#waiting--;
+    for (const look of this.#endings.splice(0)) look();
+    this.wake();
+  }
+
+  /** Resolves when no delivery of the subscription waits for a promise. */
+  async ended(subscription: LocalSubscription): Promise<void> {
+    while (subscription.inFlight !== undefined) {
+      await new Promise<void>((resolve) => this.#endings.push(resolve));
+    }
+  }
+
+  overtaken(reader: Reader): boolean {
+    const { guards } = this.#groups[reader.rank];
+    return guards.length > 0 && guards.some(hasWork);
+  }
+
+  /** Resolves after `stop`, at the next event boundary. A delivery that waits for a promise is left as it is. */
+  async run(): Promise<void> {
+    const { stats } = this.#block;
+    stats[ConsumerWord.STARTED_F64] = now();
+    stats[ConsumerWord.BUSY_SINCE_F64] = now();
+    while (!this.#stopping) {
+      this.#block.words[ConsumerWord.TURNS_INDEX] += 1;
+      if (this.#slice() || (await this.#settleMicrotasks())) {
+        await turn();
+      } else if (!this.#spin()) {
+        await this.#park();
+      }
+    }
+    this.#busyUntil(now());
+  }
+
+  /** Reads until nothing is left or the slice is over. @returns Whether something is left. */
+  #slice(): boolean {
+    this.sliceEnd = now() + SLICE_MS;
+    this.sliceOver = false;
+    let bursts = 0;
+    for (;;) {
+      this.bell = Atomics.load(this.#block.words, ConsumerWord.BELL_INDEX);
+      const starving = this.#starvation === false ? undefined : this.#starving(this.#starvation);
+      const group = starving ?? this.#groups.find(hasWork);
+      if (group === undefined) return false;
+      this.#run(group, starving === undefined ? this.#burst : 1);
+      if (this.#isSliceOver(++bursts)) return true;
+    }
+  }
+
+  /** A burst that ran slow handlers says so itself; for fast ones the clock is read now and then. */
+  #isSliceOver(bursts: number): boolean {
+    return this.sliceOver || ((bursts & 15) === 0 && now() >= this.sliceEnd);
+  }
+
+  /** Gives the group's next reader that can run its burst. */
+  #run(group: Group, limit: number): void {
+    const { readers } = group;
+    for (let tried = 0; tried < readers.length; tried++) {
+      if (group.next >= readers.length) group.next = 0;
+      const reader = readers[group.next++];
+      if (!canRun(reader)) continue;
+      this.#delivered += this.dispatcher.burst(reader, limit);
+      group.servedAt = this.#delivered;
+      return;
+    }
+  }
+
+  /** The least urgent group that has waited as long as the starvation bound allows. */
+  #starving({ events, ms }: Starvation): Group | undefined {
+    const time = now();
+    let starving: Group | undefined;
+    for (const group of this.#groups) {
+      if (group.servedAt === this.#delivered || !hasWork(group)) {
+        group.servedAt = this.#delivered;
+        group.servedMs = time;
+      } else if (this.#delivered - group.servedAt >= events || time - group.servedMs >= ms) {
+        starving = group;
+      }
+    }
+    return starving;
+  }
+
+  /** Lets async handlers that are about to end do so, without the cost of a turn. @returns Whether that gave work. */
+  async #settleMicrotasks(): Promise<boolean> {
+    const time = now();
+    while (this.#waiting > 0 && now() - time < SLICE_MS) {
+      for (let turns = 0; turns < MICROTASK_TURNS && !this.#groups.some(hasWork); turns++) await microtask;
+      if (!this.#groups.some(hasWork)) return false;
+      if (this.#slice()) return true;
+    }
+    return this.#waiting > 0;
+  }
+
+  /** Looks for news for a while before parking: to be woken costs more, and costs the publisher too. See `#park`. */
+  #spin(): boolean {
+    if (this.#spinMicros < 1 || this.#waiting > 0) return false;
+    const end = now() + this.#spinMicros / 1e3;
+    do {
+      for (let looks = 0; looks < LOOKS_PER_READING; looks++) {
+        if (this.#groups.some(hasWork)) return true;
+      }
+    } while (now() < end);
+    return false;
+  }
+
+  async #park(): Promise<void> {
+    this.#parker.announce();
+    if (this.#stopping || this.#groups.some(hasWork)) {
+      this.#parker.cancel();
+      return;
+    }
+    const parkedAt = now();
+    this.#busyUntil(parkedAt);
+    const poll = this.wired
+      ? undefined
+      : setTimeout(() => {
+          this.wake();
+        }, POLL_MS);
+    await this.#parker.wait();
+    clearTimeout(poll);
+    const wokenAt = now();
+    this.#block.stats[ConsumerWord.BUSY_SINCE_F64] = wokenAt;
+    // A short sleep would have been a short spin; after long ones, spinning only burns a core.
+    const short = wokenAt - parkedAt < (SHORT_SLEEP_SPINS * this.#maxSpinMicros) / 1e3;
+    this.#spinMicros = short ? this.#maxSpinMicros : this.#spinMicros / 2;
+  }
+
+  #busyUntil(time: number): void {
+    const { stats } = this.#block;
+    const since = stats[ConsumerWord.BUSY_SINCE_F64];
+    stats[ConsumerWord.BUSY_SINCE_F64] = 0;
+    stats[ConsumerWord.BUSY_F64] += Math.max(0, time - since);
+  }
+}
+
+function canRun(reader: Reader): boolean {
+  return reader.subscription.ready && reader.hasNews;
+}
+
+function hasWork(group: Group): boolean {
+  return group.readers.some(canRun);
+}

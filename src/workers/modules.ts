@@ -1,0 +1,55 @@
+import type { WorkerHandler } from '../shared/api.js';
+import { ErrorCode, LanebusError } from '../shared/errors.js';
+import type { AnyHandler } from '../shared/reader.js';
+
+/**
+ * Imports a handler's module and finds its export.
+ * @throws MODULE_NOT_FOUND, MODULE_FAILED, EXPORT_NOT_FOUND
+ */
+export async function loadHandler({ module, exportName }: WorkerHandler): Promise<AnyHandler> {
+  let exports: Record<string, unknown>;
+  try {
+    exports = (await import(module)) as Record<string, unknown>;
+  } catch (error) {
+    throw importError(module, error);
+  }
+  const found = exports[exportName];
+  if (typeof found === 'function') return found as AnyHandler;
+  const functions = Object.keys(exports).filter((name) => typeof exports[name] === 'function');
+  const kind =
+    exportName in exports ? `is ${found === null ? 'null' : `a ${typeof found}`}, not a function` : 'does not exist';
+  throw new LanebusError(
+    ErrorCode.EXPORT_NOT_FOUND,
+    `handler module ${module}: export "${exportName}" ${kind}; exported functions: ${functions.join(', ') || 'none'}`,
+  );
+}
+
+function importError(module: string, error: unknown): LanebusError {
+  const { code, message, url } = error as { code?: string; message?: string; url?: string };
+  const text = message ?? String(error);
+  // A module that the handler imports may be missing too: only the handler's own address is "not found".
+  const isHandler = url === module || (url === undefined && text.includes(new URL(module).pathname));
+  if ((code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') && isHandler) {
+    return new LanebusError(ErrorCode.MODULE_NOT_FOUND, `handler module ${module} does not exist`, { cause: error });
+  }
+  if (code === 'ERR_UNKNOWN_FILE_EXTENSION') {
+    return new LanebusError(
+      ErrorCode.MODULE_FAILED,
+      `handler module ${module} is TypeScript, which Node ${process.version} cannot load by itself: ` +
+        'compile it, start node with "--import tsx", or use Node 22.18 or later',
+      { cause: error },
+    );
+  }
+  const name = error instanceof Error ? error.name : 'Error';
+  return new LanebusError(
+    ErrorCode.MODULE_FAILED,
+    `handler module ${module} failed on import: ${name}: ${oneLine(text)}`,
+    {
+      cause: error,
+    },
+  );
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, ' ');
+}

@@ -1,0 +1,51 @@
+/**
+ * What Piscina runs in a pool thread: one long task, which ends when the bus stops or the thread is replaced.
+ * The main thread calls over the port (control.ts); events come through shared memory only.
+ */
+import { type MessagePort, threadId } from 'node:worker_threads';
+import * as Comlink from 'comlink';
+import { type ControlPort, invoke, READY, type WorkerSetup, type WorkerSubscriptionSpec } from '../shared/control.js';
+import { Engine } from '../shared/engine.js';
+import { toErrorRecord } from '../shared/errors.js';
+import { createLogger, type Logger } from '../shared/logger.js';
+import { loadHandler } from './modules.js';
+
+export default async function work({ port }: { readonly port: MessagePort }): Promise<void> {
+  const engine = await new Promise<Engine>((resolve) => {
+    let worker: { readonly engine: Engine; readonly logger: Logger } | undefined;
+
+    const exposed: ControlPort = {
+      async call(method, args) {
+        try {
+          if (method === 'setUp') {
+            const [setup] = args as [WorkerSetup];
+            worker = setUp(setup);
+            // Every module is imported before the first event is read: a late failure would come in mid-feed.
+            for (const spec of setup.subscriptions) await attach(worker, spec);
+            resolve(worker.engine);
+            return { value: undefined };
+          }
+          if (worker === undefined) throw new Error(`"${method}" was called before "setUp"`);
+          if (method !== 'attach') return { value: await invoke(worker.engine, method, args) };
+          await attach(worker, args[0] as WorkerSubscriptionSpec);
+          return { value: undefined };
+        } catch (error) {
+          return { error: toErrorRecord(error) };
+        }
+      },
+    };
+    Comlink.expose(exposed, port);
+    port.postMessage({ ready: READY, threadId });
+  });
+  await engine.pump.run();
+}
+
+function setUp(setup: WorkerSetup): { engine: Engine; logger: Logger } {
+  const logger = createLogger(setup.logger, { name: 'lanebus', thread: setup.thread });
+  return { engine: new Engine(setup, logger.warn.bind(logger)), logger };
+}
+
+async function attach(worker: { engine: Engine; logger: Logger }, spec: WorkerSubscriptionSpec): Promise<void> {
+  const handler = await loadHandler(spec.handler);
+  worker.engine.attach(spec, handler, worker.logger.child({ subscription: spec.name }));
+}
