@@ -191,6 +191,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     const begun = now();
     const { producers, records } = this.#incarnations;
     for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(LAST_LOOK_MS, waitMs * 2)) {
+      this.#incarnations.engine.outbox.flush();
       const drained = isQuiet(producers, records);
       const durationMs = now() - begun;
       if (drained || (timeoutMs > 0 && durationMs >= timeoutMs)) {

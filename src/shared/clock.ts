@@ -28,8 +28,11 @@ export class PublishClock {
   /** Stamps left before the clock must be read again. The lane counts it down, see Lane.claim. */
   left = 0;
   stamp = 0;
+  /** Whether this turn of the event loop has published more than one reading's worth of events: see Lane.commit. */
+  bursting = false;
   readonly #expire = (): void => {
     this.left = 0;
+    this.bursting = false;
     this.#armed = false;
   };
   #armed = false;
@@ -37,6 +40,7 @@ export class PublishClock {
   refresh(): void {
     this.stamp = now();
     this.left = STAMPS_PER_READING;
+    this.bursting = this.#armed;
     if (this.#armed) return;
     this.#armed = true;
     setImmediate(this.#expire).unref();

@@ -38,7 +38,14 @@ export class Engine implements EngineControl {
     this.#setup = setup;
     this.#types = catalog.types;
     this.#ownBlock = new ProducerBlock(setup.own.block);
-    this.outbox = new Outbox(catalog, this.#ownBlock, setup.lanes, `thread ${setup.own.thread}`, warn);
+    this.outbox = new Outbox(
+      catalog,
+      this.#ownBlock,
+      setup.lanes,
+      `thread ${setup.own.thread}`,
+      setup.thread !== 0,
+      warn,
+    );
     this.pump = new Pump(new ConsumerBlock(setup.consumer), setup.pump);
     for (const producer of setup.producers) this.#know(producer);
     this.openGates(setup.gates, false);
@@ -79,6 +86,7 @@ export class Engine implements EngineControl {
    */
   openGates(specs: readonly GateSpec[], seed: boolean): ProducerSnapshot {
     const { lanes, own } = this.#setup;
+    this.outbox.flush();
     const gates: Gate[][] = lanes.map(() => []);
     for (const spec of specs) {
       const block = new SubscriptionBlock(spec.block);

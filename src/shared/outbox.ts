@@ -59,13 +59,14 @@ export class Outbox {
     block: ProducerBlock,
     lanes: readonly LaneSpec[],
     owner: string,
+    mortal: boolean,
     warn: (fields: object, message: string) => void,
   ) {
     this.#catalog = catalog;
     this.#block = block;
-    const clock = new PublishClock();
+    const publisher = { clock: new PublishClock(), mortal };
     const symbols = new SymbolWriter(block.symbols, owner);
-    this.#admissions = lanes.map((lane, rank) => new Admission(new Lane(block, rank, lane, clock), lane, warn));
+    this.#admissions = lanes.map((lane, rank) => new Admission(new Lane(block, rank, lane, publisher), lane, warn));
     for (const type of catalog.types) {
       this.#routes.set(type.name, {
         typeIndex: type.index,
@@ -162,7 +163,13 @@ export class Outbox {
   }
 
   snapshot(): ProducerSnapshot {
+    this.flush();
     return snapshotOf(this.#block);
+  }
+
+  /** Makes visible what the lanes have put off, see Lane.commit. */
+  flush(): void {
+    for (const { lane } of this.#admissions) lane.flush();
   }
 
   /** Takes no events until `open`: whoever publishes gets the error. */
