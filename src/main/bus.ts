@@ -13,7 +13,6 @@ import type { Catalog, EventOf, EventType, TypeOf } from '../shared/catalog.js';
 import { now } from '../shared/clock.js';
 import { unknownTypeError } from '../shared/codec.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
-import { SubscriptionMode } from '../shared/layout.js';
 import { createLogger, type Logger } from '../shared/logger.js';
 import { Incarnations } from './incarnations.js';
 import {
@@ -256,6 +255,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
       if (!record.ended) await this.#incarnations.detach(record);
     }
     record.state = 'ended';
+    this.#handles.delete(record);
     handle?.resolveEnded();
   }
 
@@ -329,11 +329,11 @@ class Handle implements Subscription {
   }
 
   pause(): void {
-    this.#incarnations.setMode(this.#record, SubscriptionMode.paused);
+    this.#incarnations.pause(this.#record, true);
   }
 
   resume(): void {
-    this.#incarnations.setMode(this.#record, SubscriptionMode.active);
+    this.#incarnations.pause(this.#record, false);
   }
 
   metrics(): SubscriptionMetrics {

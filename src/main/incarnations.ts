@@ -12,7 +12,7 @@ import type { EngineSetup, GateSpec, ProducerSpec, WorkerSubscriptionSpec } from
 import { Engine, nudge } from '../shared/engine.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { repair } from '../shared/lane.js';
-import { type ConsumerBlock, ConsumerWord, ProducerBlock, SubscriptionMode } from '../shared/layout.js';
+import { type ConsumerBlock, ConsumerWord, ProducerBlock } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { snapshotOf } from '../shared/outbox.js';
 import { ring } from '../shared/parking.js';
@@ -30,6 +30,8 @@ const producersFor = (threads: number): number => 1 + threads * 4;
 /** A successor that cannot start is tried again after this time, doubled each time. In ms. */
 const RETRY_MS = 100;
 const RETRIES = 5;
+/** Subscriptions that have ended and are still shown in the metrics. */
+const MAX_ENDED = 100;
 
 export class Incarnations {
   readonly records: SubscriptionRecord[] = [];
@@ -83,15 +85,16 @@ export class Incarnations {
 
   /** Starts all threads at once. Rejects with the first error; the caller stops what has started. */
   async start(): Promise<void> {
-    for (const record of this.records) {
+    const records = this.records.filter((record) => !record.ended);
+    for (const record of records) {
       for (const producer of this.producers) record.readFromStart(producer);
-      record.state = 'active';
+      record.activate();
     }
     this.engine.openGates(
-      this.records.map((record) => this.#gate(record)),
+      records.map((record) => this.#gate(record)),
       false,
     );
-    for (const record of this.records) if (record.thread === 0) this.#attachHere(record);
+    for (const record of records) if (record.thread === 0) this.#attachHere(record);
     void this.engine.pump.run();
     for (const slot of this.pool) slot.running = this.#launch(slot);
     await Promise.all(this.pool.map((slot) => slot.running));
@@ -110,7 +113,7 @@ export class Incarnations {
     });
     // A thread that is lost meanwhile has published its last, and its successor knows of us: nothing later is missed.
     await Promise.all(opened.map((open) => open.catch(rethrowUnlessLost)));
-    record.state = 'active';
+    record.activate();
     if (slot.consumerId !== consumerId) this.#rewire(slot, [record]);
     if (slot.index === 0) this.#attachHere(record);
     else if (slot.told) await slot.tell('attach', this.#subscriptionSpec(record));
@@ -120,8 +123,7 @@ export class Incarnations {
 
   /** Ends a subscription: what has not started ends `discarded`. */
   async detach(record: SubscriptionRecord): Promise<void> {
-    record.state = 'ending';
-    record.setMode(SubscriptionMode.ending);
+    record.end();
     const slot = this.#slots[record.thread];
     nudge(slot.consumer.words);
     for (;;) {
@@ -147,15 +149,15 @@ export class Incarnations {
   /** Closes a subscription's books: it reads nothing any more. */
   forget(record: SubscriptionRecord): void {
     record.state = 'ended';
-    this.engine.closeGates(record.id);
-    for (const slot of this.pool) void slot.tell('closeGates', record.id);
+    for (const slot of this.#slots) void slot.tell('closeGates', record.id);
+    const [oldest, ...others] = this.records.filter(({ ended }) => ended);
+    if (others.length >= MAX_ENDED) this.records.splice(this.records.indexOf(oldest), 1);
   }
 
-  setMode(record: SubscriptionRecord, mode: SubscriptionMode): void {
-    record.setMode(mode);
-    if (record.state === 'active' || record.state === 'paused') {
-      record.state = mode === SubscriptionMode.active ? 'active' : 'paused';
-    }
+  /** Lets the subscription's next delivery wait, or start again. Nothing happens to one that ends. */
+  pause(record: SubscriptionRecord, paused: boolean): void {
+    if (record.state === 'ending' || record.ended) return;
+    record.pause(paused);
     nudge(this.#slots[record.thread].consumer.words);
   }
 
@@ -185,7 +187,7 @@ export class Incarnations {
     slot.thread.kill();
     const { thread: killed } = slot;
     // A thread in native code exits when it comes back from there; its subscriptions do not wait for that.
-    void after(this.#options.exitWaitMs, () => {
+    void after(Math.max(1, this.#options.exitWaitMs), () => {
       this.#lost(slot, killed, undefined);
     });
   }
@@ -223,7 +225,7 @@ export class Incarnations {
         void thread.call('stop').catch(rethrowUnlessLost);
         const inTime = await Promise.race([thread.exited.then(() => true), after(Math.max(1, graceMs), () => false)]);
         if (!inTime) thread.kill();
-        await Promise.race([thread.exited, after(this.#options.exitWaitMs || 1, () => undefined)]);
+        await Promise.race([thread.exited, after(Math.max(1, this.#options.exitWaitMs), () => undefined)]);
         thread.close();
       }),
     );
@@ -369,7 +371,8 @@ export class Incarnations {
       thread: slot.index,
       catalog: this.#catalog.description,
       lanes,
-      pump: { urgent: lanes.map((lane) => lane.urgent), spinMicros, starvation },
+      // The bus's own thread has an event loop to turn for others: it never spins.
+      pump: { urgent: lanes.map((lane) => lane.urgent), spinMicros: slot.index === 0 ? 0 : spinMicros, starvation },
       consumer: slot.consumer.source,
       own: toProducerSpec(slot.producer),
       producers: this.producers.map(toProducerSpec),

@@ -39,8 +39,8 @@ export function inherit(record: SubscriptionRecord, death: Death, log: Logger): 
     return;
   }
   const rank = address % record.lanes.length;
-  record.count(rank, late ? Outcome.timedOut : Outcome.failed);
   record.moveOn({ address, next: viewOf(record, address).next(position) });
+  record.countFailure(rank, late ? Outcome.timedOut : Outcome.failed);
   record.redelivery = undefined;
   log.error(
     { subscription: record.name, lane: record.lanes[rank].name, attempt, crashes },

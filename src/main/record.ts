@@ -12,13 +12,13 @@ import type {
 } from '../shared/api.js';
 import type { EventType } from '../shared/catalog.js';
 import { LaneView } from '../shared/lane.js';
-import type { SubscriptionMode } from '../shared/layout.js';
 import {
   LaneWord,
   Outcome,
   OUTCOMES,
   type ProducerBlock,
   SubscriptionBlock,
+  SubscriptionMode,
   SubscriptionWord,
   TimingWord,
 } from '../shared/layout.js';
@@ -205,7 +205,29 @@ export class SubscriptionRecord {
     }
   }
 
-  setMode(mode: SubscriptionMode): void {
+  /** Delivers from now on, unless it has been paused before. */
+  activate(): void {
+    this.state = this.block.words[SubscriptionWord.STATE_INDEX] === SubscriptionMode.paused ? 'paused' : 'active';
+  }
+
+  pause(paused: boolean): void {
+    this.#setMode(paused ? SubscriptionMode.paused : SubscriptionMode.active);
+    if (this.state !== 'starting') this.activate();
+  }
+
+  /** Delivers nothing more: what is left will be discarded. */
+  end(): void {
+    this.state = 'ending';
+    this.#setMode(SubscriptionMode.ending);
+  }
+
+  /** Counts a failure that the main thread decides, after `moveOn`. */
+  countFailure(rank: number, outcome: Outcome): void {
+    this.count(rank, outcome);
+    this.block.words[SubscriptionWord.CONSECUTIVE_INDEX] += 1;
+  }
+
+  #setMode(mode: SubscriptionMode): void {
     Atomics.store(this.block.words, SubscriptionWord.STATE_INDEX, mode);
   }
 

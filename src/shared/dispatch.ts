@@ -145,9 +145,12 @@ export class Dispatcher {
   }
 
   /** Gives up a delivery that waits for a promise: what the promise comes to does not count any more. */
-  abandon(subscription: LocalSubscription, outcome: Outcome): void {
+  giveUp(subscription: LocalSubscription): void {
     const reader = subscription.inFlight;
-    if (reader !== undefined) this.#end(reader, outcome);
+    if (reader === undefined) return;
+    subscription.log.error({ lane: reader.laneName, sequence: reader.context.sequence }, 'delivery timed out');
+    subscription.words[CONSECUTIVE_INDEX] += 1;
+    this.#end(reader, Outcome.timedOut);
   }
 
   /** D2 to D6. */

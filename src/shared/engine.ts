@@ -9,7 +9,7 @@ import { catalogFrom, type EventType } from './catalog.js';
 import { compileDecoder, type Decoder } from './codec.js';
 import type { EngineControl, EngineSetup, GateSpec, ProducerSpec, SubscriptionSpec } from './control.js';
 import type { Gate } from './lane.js';
-import { ConsumerBlock, ConsumerWord, LaneWord, Outcome, ProducerBlock, SubscriptionBlock } from './layout.js';
+import { ConsumerBlock, ConsumerWord, LaneWord, ProducerBlock, SubscriptionBlock } from './layout.js';
 import { laneOf, Outbox, type ProducerSnapshot } from './outbox.js';
 import { ring } from './parking.js';
 import { Pump } from './pump.js';
@@ -151,7 +151,7 @@ export class Engine implements EngineControl {
   /** Ends a delivery that waits for a promise `timedOut`, where the thread cannot be terminated: the bus's own. */
   giveUp(id: number): void {
     const subscription = this.#subscriptions.get(id);
-    if (subscription !== undefined) this.pump.dispatcher.abandon(subscription, Outcome.timedOut);
+    if (subscription !== undefined) this.pump.dispatcher.giveUp(subscription);
   }
 
   /** Every publishing thread knows this thread's doorbell. */
