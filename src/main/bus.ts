@@ -87,6 +87,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     this.#incarnations.state = 'running';
     this.#incarnations.engine.outbox.open();
     this.#watchdog = new Watchdog(this.#incarnations, this.#options.watchdogIntervalMs, () => {
+      if (!this.#incarnations.hasNews()) return;
       this.#incarnations.wakeSkippers();
       this.#incarnations.meter.sample(this.#incarnations.producers, this.#incarnations.records);
       this.#incarnations.recycle();

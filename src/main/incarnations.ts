@@ -12,7 +12,7 @@ import type { EngineSetup, GateSpec, ProducerSpec, WorkerSubscriptionSpec } from
 import { Engine, nudge } from '../shared/engine.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { repair } from '../shared/lane.js';
-import { type ConsumerBlock, ConsumerWord, ProducerBlock } from '../shared/layout.js';
+import { type ConsumerBlock, ConsumerWord, LaneWord, ProducerBlock } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { snapshotOf } from '../shared/outbox.js';
 import { ring } from '../shared/parking.js';
@@ -45,6 +45,8 @@ export class Incarnations {
   readonly #slots: Slot[] = [];
   /** Indexes of blocks that are neither in use nor still known to a thread. */
   readonly #freeIndexes: number[];
+  /** Sum of all lanes' ends when somebody last asked. */
+  #published = 0;
   #closing = false;
 
   constructor(catalog: Catalog, options: ResolvedOptions, log: Logger) {
@@ -161,13 +163,9 @@ export class Incarnations {
     nudge(this.#slots[record.thread].consumer.words);
   }
 
-  /** Each thread that runs subscriptions, with those. */
-  threadsWithRecords(): { thread: number; consumer: ConsumerBlock; records: SubscriptionRecord[] }[] {
-    return this.#slots.map(({ index, consumer }) => ({
-      thread: index,
-      consumer,
-      records: this.records.filter((record) => record.thread === index && !record.ended),
-    }));
+  /** Block of the thread that runs there now. */
+  consumer(thread: number): ConsumerBlock {
+    return this.#slots[thread].consumer;
   }
 
   /** Aborts the signal of the subscription's delivery. */
@@ -190,6 +188,19 @@ export class Incarnations {
     void after(Math.max(1, this.#options.exitWaitMs), () => {
       this.#lost(slot, killed, undefined);
     });
+  }
+
+  /** Whether anything was published, or a dead thread's lanes wait to be drained, since the last call. */
+  hasNews(): boolean {
+    let published = 0;
+    let dead = false;
+    for (const producer of this.producers) {
+      dead ||= producer.dead;
+      for (const control of producer.block.control) published = (published + control[LaneWord.CURSOR_INDEX]) | 0;
+    }
+    const news = dead || published !== this.#published;
+    this.#published = published;
+    return news;
   }
 
   /** Wakes threads that sleep over records that are not for them: until they skip those, the records look pending. */

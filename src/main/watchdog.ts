@@ -15,6 +15,8 @@ import { PARKED } from '../shared/parking.js';
 import type { Incarnations } from './incarnations.js';
 import type { SubscriptionRecord } from './record.js';
 
+const TIDY_MS = 100;
+
 /** One delivery that has been seen in flight. */
 interface Watch {
   readonly record: SubscriptionRecord;
@@ -36,12 +38,14 @@ export class Watchdog {
   readonly #timer: NodeJS.Timeout;
   #lookedAt = now();
 
-  /** @param tick Called at every interval, after the deadlines. */
-  constructor(incarnations: Incarnations, intervalMs: number, tick: () => void) {
+  /** @param tidy Called ten times a second, after the deadlines. */
+  constructor(incarnations: Incarnations, intervalMs: number, tidy: () => void) {
     this.#incarnations = incarnations;
+    const ticks = Math.max(1, Math.round(TIDY_MS / intervalMs));
+    let tick = 0;
     this.#timer = setInterval(() => {
       this.#look();
-      tick();
+      if (++tick % ticks === 0) tidy();
     }, intervalMs).unref();
   }
 
@@ -53,19 +57,30 @@ export class Watchdog {
     const time = now();
     const passed = time - this.#lookedAt;
     this.#lookedAt = time;
+    let busy = this.#watches.size > 0;
+    for (const record of this.#incarnations.records) busy ||= record.block.words[SubscriptionWord.LANE_INDEX] !== 0;
+    if (!busy) return; // an idle bus looks fifty times a second: it must cost nothing
+    const seen = new Map<number, Watch[]>();
+    for (const record of this.#incarnations.records) {
+      const watch = this.#sample(record, time);
+      if (watch === undefined) continue;
+      const others = seen.get(record.thread);
+      if (others === undefined) seen.set(record.thread, [watch]);
+      else others.push(watch);
+    }
+    for (const [thread, watches] of seen) this.#judge(thread, watches, time, passed);
+  }
+
+  #judge(thread: number, watches: readonly Watch[], time: number, passed: number): void {
     // Whoever steps through a handler must not lose the thread under it.
     const debugged = inspector.url() !== undefined;
-    for (const { thread, consumer, records } of this.#incarnations.threadsWithRecords()) {
-      const seen = records.map((record) => this.#sample(record, time)).filter((watch) => watch !== undefined);
-      const holder = seen.find((watch) => !watch.waiting);
-      for (const watch of seen) {
-        if (debugged || (holder !== undefined && watch !== holder)) watch.since += passed;
-      }
-      const late = seen.filter((watch) => this.#isLate(watch, time));
-      const standsStill = this.#standsStill(consumer) && holder === undefined;
-      const blamed = standsStill ? late.sort((a, b) => a.since - b.since).slice(0, 1) : late;
-      if (blamed.length > 0) this.#incarnations.condemn(thread, blamed);
+    const holder = watches.find((watch) => !watch.waiting);
+    for (const watch of watches) {
+      if (debugged || (holder !== undefined && watch !== holder)) watch.since += passed;
     }
+    const late = watches.filter((watch) => this.#isLate(watch, time)).sort((a, b) => a.since - b.since);
+    const standsStill = this.#standsStill(this.#incarnations.consumer(thread)) && holder === undefined;
+    if (late.length > 0) this.#incarnations.condemn(thread, standsStill ? late.slice(0, 1) : late);
   }
 
   /** Aborts the delivery's signal at its deadline. @returns Whether its grace has passed too. */
@@ -86,7 +101,7 @@ export class Watchdog {
     const lane = Atomics.load(words, SubscriptionWord.LANE_INDEX);
     const position = Atomics.load(words, SubscriptionWord.POSITION_INDEX);
     const tag = lane & ADDRESS_MASK;
-    if (tag === 0) {
+    if (tag === 0 || record.ended) {
       this.#watches.delete(record);
       return undefined;
     }
