@@ -39,7 +39,7 @@ export class PublishClock {
 
   refresh(): void {
     this.stamp = now();
-    this.left = STAMPS_PER_READING;
+    this.left = STAMPS_PER_READING - 1; // this one is the first
     this.bursting = this.#armed;
     if (this.#armed) return;
     this.#armed = true;
