@@ -22,7 +22,7 @@ import { LaneMeter } from './lane-metrics.js';
 import type { ResolvedOptions } from './options.js';
 import { after, Pool, type PoolThread } from './pool.js';
 import { type Producer, type RecordSetup, SubscriptionRecord } from './record.js';
-import { rethrowUnlessLost, Slot } from './slot.js';
+import { isLost, rethrowUnlessLost, Slot } from './slot.js';
 import type { Late } from './watchdog.js';
 
 /** Blocks of lanes that may be in use at once: each thread's, and those of its predecessors that are not drained yet. */
@@ -47,6 +47,7 @@ export class Incarnations {
   readonly #freeIndexes: number[];
   /** Sum of all lanes' ends when somebody last asked. */
   #published = 0;
+  #started = false;
   #closing = false;
 
   constructor(catalog: Catalog, options: ResolvedOptions, log: Logger) {
@@ -100,6 +101,7 @@ export class Incarnations {
     void this.engine.pump.run();
     for (const slot of this.pool) slot.running = this.#launch(slot);
     await Promise.all(this.pool.map((slot) => slot.running));
+    this.#started = true;
     for (const slot of this.pool) void slot.tell('wired');
   }
 
@@ -272,7 +274,7 @@ export class Incarnations {
   // ------------------------------------------------------------------------------------------------------ take-over
 
   #lost(slot: Slot, thread: PoolThread, error: unknown): void {
-    if (slot.thread !== thread || this.#closing) return;
+    if (slot.thread !== thread || this.#closing || !this.#started) return;
     const reason: RestartReason = slot.late === undefined ? 'crash' : 'timeout';
     const death: Death = { reason, late: slot.late ?? [], maxCrashes: this.#options.maxCrashes };
     this.#log.error(
@@ -316,22 +318,34 @@ export class Incarnations {
   }
 
   async #relaunch(slot: Slot): Promise<void> {
+    const { incarnation } = slot;
+    await this.#backOff(slot, 'its thread died while it started');
     await this.#supply(slot);
-    for (let tries = 0; ; tries++) {
+    for (;;) {
       try {
         await this.#launch(slot);
         return;
       } catch (error) {
         if (this.#closing) return;
-        const retry = tries < RETRIES;
-        this.#log[retry ? 'error' : 'fatal'](
-          { thread: slot.index, err: error },
-          retry ? 'successor cannot start, trying again' : 'successor cannot start; its subscriptions stand still',
-        );
-        if (!retry) throw error;
-        await after(RETRY_MS * 2 ** tries, () => undefined);
+        // It died while it was starting: `#lost` has seen to that, on fresh blocks.
+        if (slot.incarnation !== incarnation) return slot.running;
+        slot.failedStarts++;
+        await this.#backOff(slot, error);
       }
     }
+  }
+
+  /** Lets time pass between attempts to start a thread, ever more. @throws THREAD_LOST when there were too many. */
+  async #backOff(slot: Slot, cause: unknown): Promise<void> {
+    const { index, failedStarts } = slot;
+    if (failedStarts === 0) return;
+    const error = new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${index} cannot be started`, { cause });
+    if (failedStarts > RETRIES) {
+      this.#log.fatal({ thread: index, err: error }, 'successor cannot start: its subscriptions stand still');
+      throw error;
+    }
+    this.#log.error({ thread: index, err: error }, 'successor cannot start, trying again');
+    await after(RETRY_MS * 2 ** (failedStarts - 1), () => undefined);
   }
 
   async #launch(slot: Slot): Promise<void> {
@@ -339,6 +353,9 @@ export class Incarnations {
     const thread = await this.#pool.spawn(slot.index);
     slot.thread = thread;
     slot.told = true;
+    void thread.exited.then((error) => {
+      this.#lost(slot, thread, error);
+    });
     try {
       const records = this.records.filter(({ thread: index, state }) => index === slot.index && settled(state));
       await thread.call('setUp', {
@@ -347,16 +364,17 @@ export class Incarnations {
         subscriptions: records.map((record) => this.#subscriptionSpec(record)),
       });
     } catch (error) {
-      // It has delivered and published nothing: the same blocks serve the next try.
-      slot.thread = undefined;
-      slot.told = false;
-      thread.kill();
+      // If it has died, it may have run before: then these blocks are done with.
+      if (isLost(error)) this.#lost(slot, thread, error);
+      if (slot.thread === thread) {
+        slot.thread = undefined;
+        slot.told = false;
+        thread.kill();
+      }
       throw error;
     }
     slot.state = 'running';
-    void thread.exited.then((error) => {
-      this.#lost(slot, thread, error);
-    });
+    slot.failedStarts = 0;
   }
 
   // ------------------------------------------------------------------------------------------------------- plumbing

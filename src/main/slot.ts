@@ -26,6 +26,8 @@ export class Slot {
   told = false;
   state: ThreadMetrics['state'] = 'starting';
   incarnation = 0;
+  /** Incarnations in a row that have not come to run. */
+  failedStarts = 0;
   readonly restarts: Record<RestartReason, number> = { timeout: 0, crash: 0 };
   /** Set when the main thread terminates the thread: the deliveries that were too slow. */
   late: readonly Late[] | undefined;
@@ -39,6 +41,7 @@ export class Slot {
 
   /** Leaves the dead thread behind. The blocks for its successor are fresh. */
   succeed(reason: RestartReason): void {
+    if (this.state === 'starting') this.failedStarts++;
     this.thread = undefined;
     this.told = false;
     this.late = undefined;
@@ -88,6 +91,10 @@ export class Slot {
   }
 }
 
+export function isLost(error: unknown): boolean {
+  return error instanceof LanebusError && error.code === ErrorCode.THREAD_LOST;
+}
+
 export function rethrowUnlessLost(error: unknown): void {
-  if (!(error instanceof LanebusError) || error.code !== ErrorCode.THREAD_LOST) throw error;
+  if (!isLost(error)) throw error;
 }

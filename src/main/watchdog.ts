@@ -16,6 +16,8 @@ import type { Incarnations } from './incarnations.js';
 import type { SubscriptionRecord } from './record.js';
 
 const TIDY_MS = 100;
+/** A look that comes later than this many intervals has missed something. */
+const STALL_INTERVALS = 3;
 
 /** One delivery that has been seen in flight. */
 interface Watch {
@@ -36,11 +38,13 @@ export class Watchdog {
   readonly #watches = new Map<SubscriptionRecord, Watch>();
   readonly #turns = new WeakMap<ConsumerBlock, number>();
   readonly #timer: NodeJS.Timeout;
+  readonly #intervalMs: number;
   #lookedAt = now();
 
   /** @param tidy Called ten times a second, after the deadlines. */
   constructor(incarnations: Incarnations, intervalMs: number, tidy: () => void) {
     this.#incarnations = incarnations;
+    this.#intervalMs = intervalMs;
     const ticks = Math.max(1, Math.round(TIDY_MS / intervalMs));
     let tick = 0;
     this.#timer = setInterval(() => {
@@ -72,15 +76,19 @@ export class Watchdog {
   }
 
   #judge(thread: number, watches: readonly Watch[], time: number, passed: number): void {
+    const holder = watches.find((watch) => !watch.waiting);
+    const standsStill = this.#standsStill(this.#incarnations.consumer(thread));
     // Whoever steps through a handler must not lose the thread under it.
     const debugged = inspector.url() !== undefined;
-    const holder = watches.find((watch) => !watch.waiting);
+    // What happened while this thread was away itself (a long task, a suspended laptop) cannot be told.
+    const unseen = Math.max(0, passed - STALL_INTERVALS * this.#intervalMs);
     for (const watch of watches) {
-      if (debugged || (holder !== undefined && watch !== holder)) watch.since += passed;
+      const held = standsStill && holder !== undefined && watch !== holder;
+      watch.since = Math.min(time, watch.since + (debugged || held ? passed : unseen));
     }
     const late = watches.filter((watch) => this.#isLate(watch, time)).sort((a, b) => a.since - b.since);
-    const standsStill = this.#standsStill(this.#incarnations.consumer(thread)) && holder === undefined;
-    if (late.length > 0) this.#incarnations.condemn(thread, standsStill ? late.slice(0, 1) : late);
+    const blamed = standsStill && holder === undefined ? late.slice(0, 1) : late;
+    if (blamed.length > 0) this.#incarnations.condemn(thread, blamed);
   }
 
   /** Aborts the delivery's signal at its deadline. @returns Whether its grace has passed too. */
@@ -95,7 +103,7 @@ export class Watchdog {
     return late >= graceMs;
   }
 
-  /** @returns The subscription's delivery if the last look saw it in flight too. */
+  /** @returns The subscription's delivery in flight, with the time of the first look that saw it. */
   #sample(record: SubscriptionRecord, time: number): Watch | undefined {
     const { words } = record.block;
     const lane = Atomics.load(words, SubscriptionWord.LANE_INDEX);
@@ -111,8 +119,9 @@ export class Watchdog {
       watch.waiting = waiting;
       return watch;
     }
-    this.#watches.set(record, { record, tag, position, since: time, waiting, aborted: false });
-    return undefined;
+    const first = { record, tag, position, since: time, waiting, aborted: false };
+    this.#watches.set(record, first);
+    return first;
   }
 
   /** Whether the thread has not turned its loop since the last look, though it is awake. */

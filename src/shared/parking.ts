@@ -12,7 +12,9 @@
  * Between S1 and S3 the waker may have set the word AWAKE; then waitAsync returns at once.
  *
  * Each sleeper has a word of its own, so a thread that is killed while parked leaves no count behind that is wrong for
- * the others. Several wakers may race: the CAS lets one of them notify. Test: test/interleaving/parking
+ * the others. Several wakers may race: the CAS lets one of them notify. A waker that is killed between W1 and its notify
+ * leaves a sleeper behind, and perhaps a word that says AWAKE: whoever takes over calls `rouse`, not `ring`.
+ * Test: test/interleaving/parking
  */
 export const AWAKE = 0;
 export const PARKED = 1;
@@ -54,4 +56,10 @@ export function ring(words: Int32Array, index: number): void {
 
 function wake(words: Int32Array, index: number): void {
   if (Atomics.compareExchange(words, index, PARKED, AWAKE) === PARKED) Atomics.notify(words, index);
+}
+
+/** Wakes the sleeper whatever its word says: another waker may have died before it had notified. */
+export function rouse(words: Int32Array, index: number): void {
+  Atomics.store(words, index, AWAKE);
+  Atomics.notify(words, index);
 }

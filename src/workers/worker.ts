@@ -2,6 +2,7 @@
  * What Piscina runs in a pool thread: one long task, which ends when the bus stops or the thread is replaced.
  * The main thread calls over the port (control.ts); events come through shared memory only.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { type MessagePort, threadId } from 'node:worker_threads';
 import * as Comlink from 'comlink';
 import { type ControlPort, invoke, READY, type WorkerSetup, type WorkerSubscriptionSpec } from '../shared/control.js';
@@ -37,6 +38,8 @@ export default async function work({ port }: { readonly port: MessagePort }): Pr
     Comlink.expose(exposed, port);
     port.postMessage({ ready: READY, threadId });
   });
+  // After a turn, so that the answer to `setUp` is on its way even if the very first handler hangs.
+  await turn();
   await engine.pump.run();
 }
 
