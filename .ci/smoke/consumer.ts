@@ -1,41 +1,13 @@
 // Compiled, never run: the packed types as a strict TypeScript project sees them, without skipLibCheck.
-import {
-  createBus,
-  defineEvents,
-  enumOf,
-  f64,
-  LanebusError,
-  symbol,
-  text,
-  u64,
-  workerHandlers,
-  type EventOf,
-  type HandlerFunction,
-} from 'lanebus';
-
-const catalog = defineEvents({
-  HALT: { priority: 1, payload: { reason: text(), source: symbol() } },
-  TICK: { priority: 30, key: 'symbol', payload: { symbol: symbol(), price: f64(), size: f64() } },
-  ORDER: { priority: 15, payload: { id: u64(), side: enumOf('buy', 'sell') } },
-});
-
-export const onTick: HandlerFunction<typeof catalog, 'TICK'> = async (event, context) => {
-  const price: number = event.price;
-  if (price < 0 && !context.signal.aborted)
-    await context.publish({ type: 'HALT', reason: 'price', source: event.symbol });
-};
-export const onOrder = (event: EventOf<typeof catalog, 'ORDER'>): void => {
-  const id: bigint = event.id;
-  const side: 'buy' | 'sell' = event.side;
-  [id, side];
-};
+import { createBus, LanebusError, workerHandlers } from 'lanebus';
+import { catalog, onOrder } from './typed-handlers.js';
 
 const bus = createBus(catalog, { threads: 2, logger: false, lanes: { market: { whenFull: 'reject' } } });
-const handlers = workerHandlers<typeof import('./consumer.js')>(new URL('./consumer.js', import.meta.url));
+const handlers = workerHandlers<typeof import('./typed-handlers.js')>(new URL('./typed-handlers.js', import.meta.url));
 const subscription = bus.subscribe('TICK', handlers.onTick, { name: 'ticks', timeoutMs: 500 });
 bus.subscribe(['HALT', 'TICK'], (event) => {
   const told: string = event.type === 'HALT' ? event.reason : event.symbol;
-  told;
+  void told;
 });
 
 // @ts-expect-error a handler of another event's payload

@@ -75,14 +75,11 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     try {
       await this.#incarnations.start();
     } catch (error) {
-      this.#state = 'stopping';
-      await this.#incarnations.stop(0);
-      this.#state = 'stopped';
-      for (const handle of this.#handles.values()) handle.fail(error);
+      if (!this.#isStarting()) throw stoppedError('start');
+      await this.#fail(error);
       throw error;
     }
-    // `stop` may have been called meanwhile.
-    if ((this.#state as string) !== 'starting') throw stoppedError('start');
+    if (!this.#isStarting()) throw stoppedError('start');
     this.#state = 'running';
     this.#incarnations.state = 'running';
     this.#incarnations.engine.outbox.open();
@@ -97,7 +94,8 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
         this.#log.info({ metrics: this.metrics() }, 'metrics');
       }, this.#options.metricsLogIntervalMs).unref();
     }
-    for (const handle of this.#handles.values()) handle.resolveReady();
+    // One that was made meanwhile is attached on its own.
+    for (const [record, handle] of this.#handles) if (record.state !== 'starting') handle.resolveReady();
   }
 
   publish(event: EventOf<C>): Promise<void> {
@@ -233,12 +231,32 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     };
   }
 
+  /** `stop` may be called at any time. */
+  #isStarting(): boolean {
+    return this.#state === 'starting';
+  }
+
+  /** Closes everything after a start that failed. */
+  async #fail(error: unknown): Promise<void> {
+    this.#state = 'stopping';
+    this.#incarnations.engine.outbox.refuse(stoppedError('publish'));
+    await this.#incarnations.stop(0);
+    this.#state = 'stopped';
+    this.#incarnations.state = 'stopped';
+    for (const [record, handle] of this.#handles) {
+      record.state = 'ended';
+      handle.fail(error);
+    }
+  }
+
   async #attach(record: SubscriptionRecord, handle: Handle): Promise<void> {
     try {
       await this.#incarnations.attach(record);
       handle.resolveReady();
     } catch (error) {
+      record.disown();
       this.#incarnations.forget(record);
+      this.#handles.delete(record);
       handle.fail(error);
     }
   }
@@ -251,9 +269,9 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
 
   async #end(record: SubscriptionRecord): Promise<void> {
     const handle = this.#handles.get(record);
-    if (this.#state === 'running' || this.#state === 'stopping') {
+    if (this.#state !== 'created') {
       await handle?.ready.catch(() => undefined);
-      if (!record.ended) await this.#incarnations.detach(record);
+      if (!record.ended && !(await this.#incarnations.detach(record))) return;
     }
     record.state = 'ended';
     this.#handles.delete(record);
@@ -271,13 +289,10 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
   }
 
   #find(type: EventType, handler: unknown): SubscriptionRecord | undefined {
-    return this.#incarnations.records.find(
-      (record) =>
-        record.state !== 'ended' &&
-        record.state !== 'ending' &&
-        record.types.includes(type) &&
-        sameHandler(record.handler, handler),
-    );
+    for (const [record, { ending }] of this.#handles) {
+      if (!ending && record.types.includes(type) && sameHandler(record.handler, handler)) return record;
+    }
+    return undefined;
   }
 }
 
@@ -288,7 +303,8 @@ class Handle implements Subscription {
   readonly #record: SubscriptionRecord;
   readonly #incarnations: Incarnations;
   readonly #end: () => Promise<void>;
-  #ending = false;
+  /** Whether it has been told to end. */
+  ending = false;
   #settle!: { ready: () => void; fail: (error: unknown) => void; ended: () => void };
 
   constructor(record: SubscriptionRecord, incarnations: Incarnations, end: () => Promise<void>) {
@@ -323,8 +339,8 @@ class Handle implements Subscription {
   }
 
   unsubscribe(): boolean {
-    if (this.#ending || this.#record.ended) return false;
-    this.#ending = true;
+    if (this.ending || this.#record.ended) return false;
+    this.ending = true;
     void this.#end();
     return true;
   }

@@ -12,15 +12,15 @@ import type { EngineSetup, GateSpec, ProducerSpec, WorkerSubscriptionSpec } from
 import { Engine, nudge } from '../shared/engine.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { repair } from '../shared/lane.js';
-import { type ConsumerBlock, ConsumerWord, LaneWord, ProducerBlock } from '../shared/layout.js';
+import { type ConsumerBlock, ConsumerWord, LaneWord, Outcome, ProducerBlock } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { snapshotOf } from '../shared/outbox.js';
-import { ring } from '../shared/parking.js';
+import { ring, rouse } from '../shared/parking.js';
 import type { AnyHandler } from '../shared/reader.js';
 import { type Death, finish, inherit } from './inheritance.js';
 import { LaneMeter } from './lane-metrics.js';
 import type { ResolvedOptions } from './options.js';
-import { after, Pool, type PoolThread } from './pool.js';
+import { after, Pool, type PoolThread, tooLate } from './pool.js';
 import { type Producer, type RecordSetup, SubscriptionRecord } from './record.js';
 import { isLost, rethrowUnlessLost, Slot } from './slot.js';
 import type { Late } from './watchdog.js';
@@ -125,8 +125,11 @@ export class Incarnations {
     await slot.running;
   }
 
-  /** Ends a subscription: what has not started ends `discarded`. */
-  async detach(record: SubscriptionRecord): Promise<void> {
+  /**
+   * Ends a subscription: what has not started ends `discarded`.
+   * @returns Whether it has ended; false when the bus stopped first, which ends the rest.
+   */
+  async detach(record: SubscriptionRecord): Promise<boolean> {
     record.end();
     const slot = this.#slots[record.thread];
     nudge(slot.consumer.words);
@@ -144,10 +147,11 @@ export class Incarnations {
         break;
       } catch (error) {
         rethrowUnlessLost(error);
-        if (this.#closing) return; // `stop` counts what is left
+        if (this.#closing) return false;
       }
     }
     this.forget(record);
+    return true;
   }
 
   /** Closes a subscription's books: it reads nothing any more. */
@@ -248,14 +252,15 @@ export class Incarnations {
 
   /** Gives every delivery that is left its outcome, after `stop`. */
   discardRest(): void {
+    this.engine.forsake();
     this.engine.outbox.abandon().forEach((types, rank) => {
       for (const record of this.records) {
         if (record.ended) continue;
         const wanted = types.filter((index) => record.types.some((type) => type.index === index));
-        record.discardUnsent(rank, wanted.length);
+        record.count(rank, Outcome.discarded, wanted.length);
       }
     });
-    for (const { producer } of this.pool) repair(producer.block);
+    for (const slot of this.pool) this.#close(slot);
     for (const record of this.records) {
       if (record.ended) continue;
       finish(record);
@@ -281,16 +286,30 @@ export class Incarnations {
       { thread: slot.index, reason, err: reason === 'crash' ? error : undefined },
       `pool thread ${slot.index} is replaced: ${reason}`,
     );
-    repair(slot.producer.block);
-    slot.producer.dead = true;
+    this.#close(slot);
     slot.succeed(reason);
     // One that is still being attached has read nothing; publishers are seeding the very block that it has.
     const records = this.records.filter(({ thread: index, state }) => index === slot.index && settled(state));
     for (const record of records) inherit(record, death, this.#log);
     this.#rewire(slot, records);
+    this.#rouseAll();
     slot.running = this.#relaunch(slot);
     // Nobody may be waiting for it; a failure has been logged.
     slot.running.catch(() => undefined);
+  }
+
+  /** Makes the books of a slot's lanes final: nobody publishes there any more. */
+  #close(slot: Slot): void {
+    const lost = repair(slot.producer.block);
+    slot.producer.dead = true;
+    if (lost > 0)
+      this.#log.error({ thread: slot.index, dropped: lost }, 'events in the overflow died with their thread');
+  }
+
+  /** The dead thread may have been about to wake any of these: see parking.ts. */
+  #rouseAll(): void {
+    for (const { consumer } of this.#slots) rouse(consumer.words, ConsumerWord.DOORBELL_INDEX);
+    for (const { block } of this.producers) for (const control of block.control) rouse(control, LaneWord.ROOM_INDEX);
   }
 
   /** Gives the slot lanes of its own, which everybody reads from their start. */
@@ -358,18 +377,24 @@ export class Incarnations {
     });
     try {
       const records = this.records.filter(({ thread: index, state }) => index === slot.index && settled(state));
-      await thread.call('setUp', {
+      const ready = thread.call('setUp', {
         ...this.#engineSetup(slot),
         logger: this.#options.logger,
         subscriptions: records.map((record) => this.#subscriptionSpec(record)),
       });
+      const what = `pool thread ${slot.index} did not import its handlers (${records.map(({ name }) => name).join(', ')})`;
+      const late = await Promise.race([ready, tooLate(this.#options.startTimeoutMs, what)]);
+      if (late !== undefined) {
+        ready.catch(() => undefined); // it is about to be killed, and says so
+        throw late;
+      }
     } catch (error) {
-      // If it has died, it may have run before: then these blocks are done with.
+      // If it has died, or may do so at any moment, it may have run before: then these blocks are done with.
+      thread.kill();
       if (isLost(error)) this.#lost(slot, thread, error);
       if (slot.thread === thread) {
         slot.thread = undefined;
         slot.told = false;
-        thread.kill();
       }
       throw error;
     }

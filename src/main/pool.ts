@@ -9,7 +9,7 @@ import { type Answer, type ControlPort, READY, type WorkerControl } from '../sha
 import { ErrorCode, fromErrorRecord, LanebusError } from '../shared/errors.js';
 import type { ResolvedOptions } from './options.js';
 
-const WORKER_URL = new URL('../workers/worker.js', import.meta.url).href;
+const WORKER_URL = new URL('../workers/entry.cjs', import.meta.url).href;
 
 export class Pool {
   readonly #piscina: Piscina;
@@ -53,7 +53,11 @@ export class Pool {
         resolve(threadId);
       });
     });
-    const started = await Promise.race([ready, failed, this.#tooLate(index)]);
+    const started = await Promise.race([
+      ready,
+      failed,
+      tooLate(this.#startTimeoutMs, `pool thread ${index} did not start`),
+    ]);
     if (started instanceof LanebusError) {
       abort.abort();
       port1.close();
@@ -65,14 +69,6 @@ export class Pool {
 
   async destroy(): Promise<void> {
     await this.#piscina.destroy();
-  }
-
-  #tooLate(index: number): Promise<LanebusError> {
-    return after(
-      this.#startTimeoutMs,
-      () =>
-        new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${index} did not start within ${this.#startTimeoutMs} ms`),
-    );
   }
 }
 
@@ -136,6 +132,11 @@ export class PoolThread {
   close(): void {
     this.#port.close();
   }
+}
+
+/** Resolves with the error when a time has passed; 0 = never. */
+export function tooLate(ms: number, what: string): Promise<LanebusError> {
+  return after(ms, () => new LanebusError(ErrorCode.THREAD_LOST, `${what} within startTimeoutMs (${ms} ms)`));
 }
 
 /** Resolves after a time; 0 = never. Does not keep the process alive. */

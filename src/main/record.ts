@@ -145,16 +145,15 @@ export class SubscriptionRecord {
     return this.reads.every((producer) => this.hasDrained(producer));
   }
 
+  /** Is owed nothing, because it has never been delivered anything: its handler could not be loaded. */
+  disown(): void {
+    this.#reads.clear();
+  }
+
   /** Leaves a producer whose lanes it has read to their end. */
   retire(producer: Producer): void {
     for (const rank of this.ranks) this.#owedBefore[rank] += this.#owedFrom(producer, rank);
     this.#reads.delete(producer);
-  }
-
-  /** Counts deliveries that came due and were given up without having been in a ring. */
-  discardUnsent(rank: number, events: number): void {
-    this.#owedBefore[rank] += events;
-    this.count(rank, Outcome.discarded, events);
   }
 
   /** Counts outcomes that the main thread decides, in the place of a thread that is gone. */

@@ -122,6 +122,7 @@ export class Admission {
     const types = [...this.#held].map((held) => held.typeIndex);
     this.#held.clear();
     this.#heldBytes = 0;
+    this.lane.countUnsent(types);
     this.#show();
     ring(this.lane.control, LaneWord.ROOM_INDEX);
     return types;
@@ -210,6 +211,10 @@ export class Admission {
   }
 
   #show(): void {
+    if (this.idle) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
     this.lane.stats[LaneWord.WAITING_F64] = this.#waiters;
     this.lane.stats[LaneWord.SPILLED_F64] = this.config.whenFull === 'spill' ? this.#held.size : 0;
   }

@@ -206,7 +206,7 @@ export interface EventBus<C extends Catalog> {
     handler: Handler<C, T>,
     options?: SubscribeOptions,
   ): Subscription;
-  /** Ends the handler's subscription to the type. False if there is none. */
+  /** Ends the handler's subscription to the type, with all its types if it was made for several. False if there is none. */
   unsubscribe<T extends TypeOf<C>>(type: T, handler: Handler<C, T>): boolean;
   drain(options?: { readonly timeoutMs?: number }): Promise<DrainReport>;
   stop(options?: { readonly timeoutMs?: number }): Promise<StopReport>;

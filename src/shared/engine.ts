@@ -154,6 +154,11 @@ export class Engine implements EngineControl {
     if (subscription !== undefined) this.pump.dispatcher.giveUp(subscription);
   }
 
+  /** Lets no promise that is still pending count any more: the bus has stopped. */
+  forsake(): void {
+    for (const subscription of this.#subscriptions.values()) subscription.serial++;
+  }
+
   /** Every publishing thread knows this thread's doorbell. */
   wired(): void {
     this.pump.wired = true;

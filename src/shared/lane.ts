@@ -266,6 +266,11 @@ export class Lane implements RecordSink {
     control[LaneWord.REDO_TYPE_INDEX] = typeIndex;
   }
 
+  /** Counts events that were admitted and will never enter the ring. */
+  countUnsent(types: readonly number[]): void {
+    for (const typeIndex of types) this.#published[typeIndex] += 1;
+  }
+
   /** Lets held events try again: a reader has gone. */
   wakeForRoom(): void {
     ring(this.control, LaneWord.ROOM_INDEX);
@@ -367,15 +372,24 @@ export function recordBytes(header: number): number {
   return (header >>> TYPE_BITS) << 3;
 }
 
-/** Makes the counts of a dead producer's block agree with what it committed. See `Lane.commit`. */
-export function repair(block: ProducerBlock): void {
+/**
+ * Makes the counts of a dead producer's block final: they agree with what it committed (see `Lane.commit`), nobody waits,
+ * and what its `spill` lanes still held, in the dead thread's own memory, counts as dropped.
+ * @returns How many events those were.
+ */
+export function repair(block: ProducerBlock): number {
+  let lost = 0;
   for (let rank = 0; rank < block.laneCount; rank++) {
     const control = block.control[rank];
     const stats = block.stats[rank];
+    lost += stats[LaneWord.SPILLED_F64];
+    stats[LaneWord.DROPPED_F64] += stats[LaneWord.SPILLED_F64];
+    for (const word of [LaneWord.SPILLED_F64, LaneWord.WAITING_F64, LaneWord.BLOCKED_SINCE_F64]) stats[word] = 0;
     const typeIndex = control[LaneWord.REDO_TYPE_INDEX];
     if (typeIndex === PADDING_TYPE) continue;
     const committed = control[LaneWord.CURSOR_INDEX] === control[LaneWord.REDO_END_INDEX] ? 1 : 0;
     block.published[typeIndex] = stats[LaneWord.REDO_COUNT_F64] + committed;
     stats[LaneWord.RECORDS_F64] = stats[LaneWord.REDO_RECORDS_F64] + committed;
   }
+  return lost;
 }

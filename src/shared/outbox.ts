@@ -6,7 +6,7 @@ import { Admission, type AdmissionConfig, type Held, Scratch } from './admission
 import type { PublishOutcome } from './api.js';
 import type { Catalog } from './catalog.js';
 import { PublishClock } from './clock.js';
-import { compileEncoder, type Encoder, type RecordSink, unknownTypeError } from './codec.js';
+import { compileEncoder, type Encoder, unknownTypeError } from './codec.js';
 import { asError, ErrorCode, LanebusError } from './errors.js';
 import { type Gate, Lane, type LaneConfig } from './lane.js';
 import { LaneWord, type ProducerBlock } from './layout.js';
@@ -84,34 +84,40 @@ export class Outbox {
     try {
       const route = this.#route(event);
       const { admission } = route;
-      if (admission.idle && this.#encode(route, event, admission.lane) >= 0) {
+      if (admission.idle && route.encode(event as object, admission.lane) >= 0) {
         admission.lane.commit(route.typeIndex);
         return ADMITTED;
       }
       return this.#full(route, event);
     } catch (error) {
+      this.#countRefused(event);
       return Promise.reject(asError(error));
     }
   }
 
   tryPublish(event: unknown): PublishOutcome {
-    const route = this.#route(event);
-    const { admission } = route;
-    if (admission.idle && this.#encode(route, event, admission.lane) >= 0) {
-      admission.lane.commit(route.typeIndex);
-      return 'published';
-    }
-    switch (admission.config.whenFull) {
-      case 'dropNewest':
-        admission.count('DROPPED_F64', 1);
-        return 'dropped';
-      case 'spill':
-        admission.hold([this.#hold(route, event)]);
+    try {
+      const route = this.#route(event);
+      const { admission } = route;
+      if (admission.idle && route.encode(event as object, admission.lane) >= 0) {
+        admission.lane.commit(route.typeIndex);
         return 'published';
-      case 'block':
-      case 'reject':
-        admission.count('REJECTED_F64', 1);
-        return 'full';
+      }
+      switch (admission.config.whenFull) {
+        case 'dropNewest':
+          admission.count('DROPPED_F64', 1);
+          return 'dropped';
+        case 'spill':
+          admission.hold([this.#hold(route, event)]);
+          return 'published';
+        case 'block':
+        case 'reject':
+          admission.count('REJECTED_F64', 1);
+          return 'full';
+      }
+    } catch (error) {
+      this.#countRefused(event);
+      throw error;
     }
   }
 
@@ -125,13 +131,14 @@ export class Outbox {
         let part = batch.get(admission);
         if (part === undefined) batch.set(admission, (part = { types: [], held: [], dropped: 0 }));
         const inOrder = admission.idle && part.held.length === 0;
-        if (inOrder && this.#encode(route, event, admission.lane) >= 0) part.types.push(route.typeIndex);
+        if (inOrder && route.encode(event as object, admission.lane) >= 0) part.types.push(route.typeIndex);
         else if (admission.holds) part.held.push(this.#hold(route, event));
         else if (admission.config.whenFull === 'dropNewest') part.dropped++;
-        else throw this.#refuseBatch(admission, events.length);
+        else throw admission.fullError(`: none of the batch's ${events.length} events was published`);
       }
     } catch (error) {
       for (const admission of batch.keys()) admission.lane.rollback();
+      for (const event of events) this.#countRefused(event);
       return Promise.reject(asError(error));
     }
     const waits: Promise<void>[] = [];
@@ -211,19 +218,15 @@ export class Outbox {
     return route;
   }
 
-  /** @returns -1 when the sink has no room. A bad event counts as rejected. */
-  #encode(route: Route, event: unknown, sink: RecordSink): number {
-    try {
-      return route.encode(event as object, sink);
-    } catch (error) {
-      route.admission.count('REJECTED_F64', 1);
-      throw error;
-    }
+  /** Counts an event that was refused with an error, if it is known which lane it was for. */
+  #countRefused(event: unknown): void {
+    const type = (event as { type?: unknown } | null | undefined)?.type;
+    this.#routes.get(type)?.admission.count('REJECTED_F64', 1);
   }
 
   /** Encodes an event that finds no room into bytes of its own. */
   #hold(route: Route, event: unknown): Held {
-    this.#encode(route, event, this.#scratch.for(route.admission.lane));
+    route.encode(event as object, this.#scratch.for(route.admission.lane));
     return { typeIndex: route.typeIndex, payload: this.#scratch.copy(), ticket: undefined, last: false };
   }
 
@@ -231,8 +234,7 @@ export class Outbox {
     const { admission } = route;
     switch (admission.config.whenFull) {
       case 'reject':
-        admission.count('REJECTED_F64', 1);
-        return Promise.reject(admission.fullError());
+        throw admission.fullError();
       case 'dropNewest':
         admission.count('DROPPED_F64', 1);
         return ADMITTED;
@@ -253,11 +255,6 @@ export class Outbox {
       held[held.length - 1].last = true;
       admission.hold(held);
     });
-  }
-
-  #refuseBatch(admission: Admission, events: number): LanebusError {
-    admission.count('REJECTED_F64', events);
-    return admission.fullError(`: none of the batch's ${events} events was published`);
   }
 }
 

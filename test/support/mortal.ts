@@ -19,8 +19,11 @@ type Words = Int32Array<SharedArrayBuffer> | Float64Array<SharedArrayBuffer>;
 interface Watched {
   readonly thread: MortalThread;
   readonly target: Int32Array<SharedArrayBuffer>;
-  readonly nameOf: (index: number) => string;
+  readonly nameOf: NameOf;
 }
+
+/** Name of a store to the word at an index, of a value; undefined for words that are of no interest. */
+export type NameOf = (index: number, value: number) => string | undefined;
 
 const watched = new WeakMap<object, Watched>();
 
@@ -40,7 +43,7 @@ export class MortalThread {
   }
 
   /** The same words as this thread sees them. Stores without a name are neither noted nor counted. */
-  watch<W extends Int32Array | Float64Array>(words: W, nameOf: (index: number) => string | undefined): W {
+  watch<W extends Int32Array | Float64Array>(words: W, nameOf: NameOf): W {
     const seen = new Proxy(words as unknown as Words, {
       get: (target, key) => {
         const value: unknown = Reflect.get(target, key, target);
@@ -48,17 +51,17 @@ export class MortalThread {
       },
       set: (target, key, value: number) => {
         const index = Number(key);
-        if (this.mayStore(nameOf(index))) target[index] = value;
+        if (this.mayStore(nameOf(index, value))) target[index] = value;
         return true;
       },
     });
-    watched.set(seen, { thread: this, target: words as never, nameOf: (index) => nameOf(index) ?? '' });
+    watched.set(seen, { thread: this, target: words as never, nameOf });
     return seen as unknown as W;
   }
 
   /** Notes a store that is about to be made. @returns Whether the thread lives to make it. */
   mayStore(name: string | undefined): boolean {
-    if (name === undefined || name === '') return !this.#dead;
+    if (name === undefined) return !this.#dead;
     if (this.stores.length >= this.#life) this.#dead = true;
     if (!this.#dead) this.stores.push(name);
     return !this.#dead;
@@ -67,19 +70,19 @@ export class MortalThread {
 
 /** Lets Atomics work on watched words. @returns The way back. */
 export function watchAtomics(): () => void {
-  const change = (words: object, index: number, act: (target: Int32Array) => number, otherwise: number): number => {
+  const change = (words: object, index: number, value: number, act: (target: Int32Array) => number): number => {
     const seen = watched.get(words);
     if (seen === undefined) return act(words as Int32Array);
-    return seen.thread.mayStore(seen.nameOf(index)) ? act(seen.target) : otherwise;
+    return seen.thread.mayStore(seen.nameOf(index, value)) ? act(seen.target) : value;
   };
   Object.assign(Atomics, {
     load: (words: Int32Array, index: number) => REAL.load(watched.get(words)?.target ?? words, index),
     store: (words: Int32Array, index: number, value: number) =>
-      change(words, index, (target) => REAL.store(target, index, value), value),
+      change(words, index, value, (target) => REAL.store(target, index, value)),
     add: (words: Int32Array, index: number, value: number) =>
-      change(words, index, (target) => REAL.add(target, index, value), 0),
+      change(words, index, value, (target) => REAL.add(target, index, value)),
     compareExchange: (words: Int32Array, index: number, expected: number, value: number) =>
-      change(words, index, (target) => REAL.compareExchange(target, index, expected, value), value),
+      change(words, index, value, (target) => REAL.compareExchange(target, index, expected, value)),
     notify: (words: Int32Array, index: number) => REAL.notify(watched.get(words)?.target ?? words, index),
   });
   return () => {
