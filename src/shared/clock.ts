@@ -18,6 +18,8 @@ export function toEpoch(time: number): number {
 
 /** Events that may share one reading of the clock. */
 const STAMPS_PER_READING = 32;
+/** Timers, I/O, deadlines and function handlers of a thread that only awaits publishes wait no longer than this. */
+const LONG_TURN_MS = 10;
 
 /**
  * The time that a publishing thread writes into its records. It reads the clock for the first event of each turn of the
@@ -30,9 +32,14 @@ export class PublishClock {
   stamp = 0;
   /** Whether this turn of the event loop has published more than one reading's worth of events: see Lane.commit. */
   bursting = false;
+  /** Whether the turn has lasted so long that whoever awaits a publish should let the event loop turn. */
+  overdue = false;
+  #turnAt = 0;
+  #turn: Promise<void> | undefined;
   readonly #expire = (): void => {
     this.left = 0;
     this.bursting = false;
+    this.overdue = false;
     this.#armed = false;
   };
   #armed = false;
@@ -41,8 +48,20 @@ export class PublishClock {
     this.stamp = now();
     this.left = STAMPS_PER_READING - 1; // this one is the first
     this.bursting = this.#armed;
+    this.overdue = this.#armed && this.stamp - this.#turnAt > LONG_TURN_MS;
     if (this.#armed) return;
     this.#armed = true;
+    this.#turnAt = this.stamp;
     setImmediate(this.#expire).unref();
+  }
+
+  /** Resolves when the event loop has turned. One promise for all who ask in the same turn. */
+  turn(): Promise<void> {
+    return (this.#turn ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#turn = undefined;
+        resolve();
+      });
+    }));
   }
 }

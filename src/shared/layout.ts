@@ -5,10 +5,10 @@
  * is replaced, its successor gets fresh blocks and nobody ever writes to the old ones again. Words written by one side
  * and polled by another stand LINE bytes apart (two cache lines: the adjacent-line prefetcher pairs them).
  *
- * Every block    0  MAGIC  VERSION  KIND  …            written once by the main thread, checked on attach
+ * Every block    0  MAGIC  VERSION  KIND  SIZE  …      written once by the main thread, checked on attach
  *
  * PRODUCER block: one publishing thread's lanes                           written by          read by
- *   line 0        MAGIC VERSION KIND LANES TYPES SYMBOLS NAMES            main, once          all
+ *   line 0        MAGIC … SIZE LANES TYPES SYMBOLS NAMES CAPACITIES       main, once          all
  *   per lane  +0  CURSOR                  i32  end of what is committed   producer (Atomics)  consumers
  *             +L  ROOM                    i32  producer is parked here    producer, consumers (Atomics, CAS)
  *             +2L RECORDS                 f64  records committed          producer            main
@@ -24,14 +24,14 @@
  *   per lane      RING                    capacity bytes of records       producer            consumers
  *
  * CONSUMER block: one thread that runs handlers
- *   line 0        MAGIC VERSION KIND
+ *   line 0        MAGIC … SIZE
  *   line 1        DOORBELL                i32  1 = parked                 consumer, producers (Atomics, CAS)
  *   line 2        BELL                    i32  bumped for urgent news     producers, main (Atomics.add)
  *   line 3        STARTED BUSY BUSY_SINCE f64  ms                         consumer            main
  *                 TURNS                   i32  turns of the pump's loop       consumer            main (watchdog)
  *
  * SUBSCRIPTION block: one subscription on one consumer
- *   line 0        MAGIC VERSION KIND LANES
+ *   line 0        MAGIC … SIZE LANES ADDRESSES
  *   line 1        STATE                   i32  active, paused, ending     main (Atomics)      consumer
  *   line 2        in flight: POSITION LANE ATTEMPT i32, BEFORE f64        consumer            main (watchdog, take-over)
  *   line 3        CONSECUTIVE i32, timings f64                            consumer            main
@@ -78,16 +78,18 @@ export type SubscriptionMode = (typeof SubscriptionMode)[keyof typeof Subscripti
 
 const alignLine = (bytes: number): number => Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
 
+/** @param bytes A multiple of LINE_BYTES: the header has the size in lines, since bytes may pass 2^31. */
 function claimBlock(kind: BlockKind, bytes: number): { source: SharedArrayBuffer; head: Int32Array } {
   const source = new SharedArrayBuffer(bytes);
   const head = new Int32Array(source, 0, LINE_I32);
   head[0] = MAGIC;
   head[1] = VERSION;
   head[2] = BlockKind[kind];
+  head[3] = bytes / LINE_BYTES;
   return { source, head };
 }
 
-/** The header of a block made by another thread. @throws FOREIGN_BLOCK when it is no block of this kind and version. */
+/** The header of a block made by another thread. @throws FOREIGN_BLOCK when it is no whole block of this kind and version. */
 function attachBlock(kind: BlockKind, source: SharedArrayBuffer): Int32Array {
   const refuse = (found: string): never => {
     throw new LanebusError(ErrorCode.FOREIGN_BLOCK, `shared memory is not a Lanebus ${kind} block: ${found}`);
@@ -102,16 +104,18 @@ function attachBlock(kind: BlockKind, source: SharedArrayBuffer): Int32Array {
   }
   if (head[1] !== VERSION) refuse(`version is ${head[1]}, expected ${VERSION}`);
   if (head[2] !== BlockKind[kind]) refuse(`kind is ${head[2]}, expected ${BlockKind[kind]}`);
+  const bytes = head[3] * LINE_BYTES;
+  if (bytes !== source.byteLength) refuse(`it has ${source.byteLength} bytes, its header says ${bytes}`);
   return head;
 }
 
 // ---------------------------------------------------------------------------------------------------- producer block
 
-const HEAD_LANES_INDEX = 3;
-const HEAD_TYPES_INDEX = 4;
-const HEAD_SYMBOLS_INDEX = 5;
-const HEAD_NAMES_INDEX = 6;
-const HEAD_CAPACITIES_INDEX = 7; // log2 of each lane's capacity: 5 bits would do, a word is simpler
+const HEAD_LANES_INDEX = 4;
+const HEAD_TYPES_INDEX = 5;
+const HEAD_SYMBOLS_INDEX = 6;
+const HEAD_NAMES_INDEX = 7;
+const HEAD_CAPACITIES_INDEX = 8; // log2 of each lane's capacity: 5 bits would do, a word is simpler
 
 export const MAX_LANES = LINE_I32 - HEAD_CAPACITIES_INDEX;
 
@@ -258,7 +262,7 @@ export class ConsumerBlock {
 
 // ------------------------------------------------------------------------------------------------ subscription block
 
-const HEAD_ADDRESSES_INDEX = 4;
+const HEAD_ADDRESSES_INDEX = 5;
 
 export const SubscriptionWord = {
   STATE_INDEX: LINE_I32,

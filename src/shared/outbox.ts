@@ -30,7 +30,8 @@ interface Route {
 
 /**
  * What `publish` returns when the event went into its lane at once: always this one promise, so that publishing
- * allocates nothing. Rejected alternatives: docs/decisions/0002.
+ * allocates nothing. Only when a turn of the event loop has lasted long does it return one that resolves with the next
+ * turn, so that a loop which awaits each publish starves nobody. Rejected alternatives: docs/decisions/0002.
  */
 export const ADMITTED: Promise<void> = Promise.resolve();
 
@@ -48,6 +49,9 @@ export class Outbox {
   readonly #routes = new Map<unknown, Route>();
   readonly #admissions: readonly Admission[];
   readonly #scratch = new Scratch();
+  readonly #clock = new PublishClock();
+  /** Whether this is a pool thread, whose pump turns the event loop by itself. */
+  readonly #mortal: boolean;
   /** Type of the former event and its route: events of one type come in runs, a Map look-up each is dear. */
   #lastType: unknown;
   #lastRoute: Route | undefined;
@@ -64,7 +68,8 @@ export class Outbox {
   ) {
     this.#catalog = catalog;
     this.#block = block;
-    const publisher = { clock: new PublishClock(), mortal };
+    const publisher = { clock: this.#clock, mortal };
+    this.#mortal = mortal;
     const symbols = new SymbolWriter(block.symbols, owner);
     this.#admissions = lanes.map((lane, rank) => new Admission(new Lane(block, rank, lane, publisher), lane, warn));
     for (const type of catalog.types) {
@@ -86,7 +91,7 @@ export class Outbox {
       const { admission } = route;
       if (admission.idle && route.encode(event as object, admission.lane) >= 0) {
         admission.lane.commit(route.typeIndex);
-        return ADMITTED;
+        return this.#admitted();
       }
       return this.#full(route, event);
     } catch (error) {
@@ -147,7 +152,7 @@ export class Outbox {
       admission.count('DROPPED_F64', dropped);
       if (held.length > 0) waits.push(this.#wait(admission, held));
     }
-    return waits.length === 0 ? ADMITTED : Promise.all(waits).then(() => undefined);
+    return waits.length === 0 ? this.#admitted() : Promise.all(waits).then(() => undefined);
   }
 
   /** Adds or replaces readers, lane by lane. @returns Where each lane stood at that moment. */
@@ -198,6 +203,10 @@ export class Outbox {
   /** Gives up what a `spill` lane still holds. @returns Type indexes of the events, lane by lane. */
   abandon(): number[][] {
     return this.#admissions.map((admission) => admission.abandon());
+  }
+
+  #admitted(): Promise<void> {
+    return this.#clock.overdue && !this.#mortal ? this.#clock.turn() : ADMITTED;
   }
 
   #route(event: unknown): Route {
