@@ -84,10 +84,10 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     this.#incarnations.state = 'running';
     this.#incarnations.engine.outbox.open();
     this.#watchdog = new Watchdog(this.#incarnations, this.#options.watchdogIntervalMs, () => {
-      if (!this.#incarnations.hasNews()) return;
-      this.#incarnations.wakeSkippers();
-      this.#incarnations.meter.sample(this.#incarnations.producers, this.#incarnations.records);
-      this.#incarnations.recycle();
+      if (!this.#incarnations.wiring.hasNews()) return;
+      this.#incarnations.wiring.wakeSkippers();
+      this.#incarnations.wiring.meter.sample(this.#incarnations.wiring.producers, this.#incarnations.wiring.records);
+      this.#incarnations.wiring.recycle();
     });
     if (this.#options.metricsLogIntervalMs > 0) {
       this.#metricsTimer = setInterval(() => {
@@ -133,12 +133,12 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
       );
     }
     const resolved = resolveSubscribeOptions(options, this.#options);
-    const record = this.#incarnations.newRecord({
+    const record = this.#incarnations.wiring.newRecord({
       id: this.#nextId++,
       name: resolved.name ?? nameOf(handler),
       types,
       handler: handler as SubscriptionRecord['handler'],
-      thread: typeof handler === 'function' ? 0 : this.#incarnations.leastLoaded(),
+      thread: typeof handler === 'function' ? 0 : this.#incarnations.wiring.leastLoaded(),
       options: resolved,
     });
     const handle = new Handle(record, this.#incarnations, () => this.#end(record));
@@ -170,7 +170,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
   }
 
   metrics(): MetricsSnapshot {
-    const { meter, producers, records } = this.#incarnations;
+    const { meter, producers, records } = this.#incarnations.wiring;
     return {
       takenAt: Date.now(),
       uptimeMs: this.#startedAt === 0 ? 0 : now() - this.#startedAt,
@@ -187,7 +187,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
 
   async #drain(timeoutMs: number): Promise<DrainReport> {
     const begun = now();
-    const { producers, records } = this.#incarnations;
+    const { producers, records } = this.#incarnations.wiring;
     for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(LAST_LOOK_MS, waitMs * 2)) {
       this.#incarnations.engine.outbox.flush();
       const drained = isQuiet(producers, records);
@@ -196,7 +196,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
         const pending = drained ? 0 : records.reduce((sum, record) => sum + record.metrics().pending, 0);
         return { drained, pending, durationMs };
       }
-      this.#incarnations.wakeSkippers();
+      this.#incarnations.wiring.wakeSkippers();
       const look = timeoutMs > 0 ? Math.min(waitMs, timeoutMs - durationMs) : waitMs;
       await new Promise((resolve) => setTimeout(resolve, look));
     }
@@ -204,7 +204,8 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
 
   async #stop(timeoutMs: number): Promise<StopReport> {
     const begun = now();
-    const { records, engine } = this.#incarnations;
+    const { engine, wiring } = this.#incarnations;
+    const { records } = wiring;
     const wasRunning = this.#state === 'running';
     this.#state = 'stopping';
     const releasedPublishers = engine.outbox.close(stoppedError('publish'));

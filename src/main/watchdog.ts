@@ -62,10 +62,11 @@ export class Watchdog {
     const passed = time - this.#lookedAt;
     this.#lookedAt = time;
     let busy = this.#watches.size > 0;
-    for (const record of this.#incarnations.records) busy ||= record.block.words[SubscriptionWord.LANE_INDEX] !== 0;
+    for (const record of this.#incarnations.wiring.records)
+      busy ||= record.block.words[SubscriptionWord.LANE_INDEX] !== 0;
     if (!busy) return; // an idle bus looks fifty times a second: it must cost nothing
     const seen = new Map<number, Watch[]>();
-    for (const record of this.#incarnations.records) {
+    for (const record of this.#incarnations.wiring.records) {
       const watch = this.#sample(record, time);
       if (watch === undefined) continue;
       const others = seen.get(record.thread);
@@ -77,7 +78,7 @@ export class Watchdog {
 
   #judge(thread: number, watches: readonly Watch[], time: number, passed: number): void {
     const holder = watches.find((watch) => !watch.waiting);
-    const standsStill = this.#standsStill(this.#incarnations.consumer(thread));
+    const standsStill = this.#standsStill(this.#incarnations.wiring.slots[thread].consumer);
     // Whoever steps through a handler must not lose the thread under it.
     const debugged = inspector.url() !== undefined;
     // What happened while this thread was away itself (a long task, a suspended laptop) cannot be told.

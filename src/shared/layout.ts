@@ -5,10 +5,10 @@
  * is replaced, its successor gets fresh blocks and nobody ever writes to the old ones again. Words written by one side
  * and polled by another stand LINE bytes apart (two cache lines: the adjacent-line prefetcher pairs them).
  *
- * Every block    0  MAGIC  VERSION  KIND  SIZE  …      written once by the main thread, checked on attach
+ * Every block    0  MAGIC  VERSION  KIND  …            written once by the main thread, checked on attach
  *
  * PRODUCER block: one publishing thread's lanes                           written by          read by
- *   line 0        MAGIC … SIZE LANES TYPES SYMBOLS NAMES CAPACITIES       main, once          all
+ *   line 0        MAGIC … LANES TYPES SYMBOLS NAMES CAPACITIES            main, once          all
  *   per lane  +0  CURSOR                  i32  end of what is committed   producer (Atomics)  consumers
  *             +L  ROOM                    i32  producer is parked here    producer, consumers (Atomics, CAS)
  *             +2L RECORDS                 f64  records committed          producer            main
@@ -24,14 +24,14 @@
  *   per lane      RING                    capacity bytes of records       producer            consumers
  *
  * CONSUMER block: one thread that runs handlers
- *   line 0        MAGIC … SIZE
+ *   line 0        MAGIC VERSION KIND
  *   line 1        DOORBELL                i32  1 = parked                 consumer, producers (Atomics, CAS)
  *   line 2        BELL                    i32  bumped for urgent news     producers, main (Atomics.add)
  *   line 3        STARTED BUSY BUSY_SINCE f64  ms                         consumer            main
  *                 TURNS                   i32  turns of the pump's loop       consumer            main (watchdog)
  *
  * SUBSCRIPTION block: one subscription on one consumer
- *   line 0        MAGIC … SIZE LANES ADDRESSES
+ *   line 0        MAGIC VERSION KIND LANES ADDRESSES
  *   line 1        STATE                   i32  active, paused, ending     main (Atomics)      consumer
  *   line 2        in flight: POSITION LANE ATTEMPT i32, BEFORE f64        consumer            main (watchdog, take-over)
  *   line 3        CONSECUTIVE i32, timings f64                            consumer            main
@@ -78,19 +78,21 @@ export type SubscriptionMode = (typeof SubscriptionMode)[keyof typeof Subscripti
 
 const alignLine = (bytes: number): number => Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
 
-/** @param bytes A multiple of LINE_BYTES: the header has the size in lines, since bytes may pass 2^31. */
 function claimBlock(kind: BlockKind, bytes: number): { source: SharedArrayBuffer; head: Int32Array } {
   const source = new SharedArrayBuffer(bytes);
   const head = new Int32Array(source, 0, LINE_I32);
   head[0] = MAGIC;
   head[1] = VERSION;
   head[2] = BlockKind[kind];
-  head[3] = bytes / LINE_BYTES;
   return { source, head };
 }
 
-/** The header of a block made by another thread. @throws FOREIGN_BLOCK when it is no whole block of this kind and version. */
-function attachBlock(kind: BlockKind, source: SharedArrayBuffer): Int32Array {
+/**
+ * The header of a block made by another thread.
+ * @param sizeOf Bytes of a block with this header.
+ * @throws FOREIGN_BLOCK when it is no whole block of this kind and version.
+ */
+function attachBlock(kind: BlockKind, source: SharedArrayBuffer, sizeOf: (head: Int32Array) => number): Int32Array {
   const refuse = (found: string): never => {
     throw new LanebusError(ErrorCode.FOREIGN_BLOCK, `shared memory is not a Lanebus ${kind} block: ${found}`);
   };
@@ -104,18 +106,18 @@ function attachBlock(kind: BlockKind, source: SharedArrayBuffer): Int32Array {
   }
   if (head[1] !== VERSION) refuse(`version is ${head[1]}, expected ${VERSION}`);
   if (head[2] !== BlockKind[kind]) refuse(`kind is ${head[2]}, expected ${BlockKind[kind]}`);
-  const bytes = head[3] * LINE_BYTES;
+  const bytes = sizeOf(head);
   if (bytes !== source.byteLength) refuse(`it has ${source.byteLength} bytes, its header says ${bytes}`);
   return head;
 }
 
 // ---------------------------------------------------------------------------------------------------- producer block
 
-const HEAD_LANES_INDEX = 4;
-const HEAD_TYPES_INDEX = 5;
-const HEAD_SYMBOLS_INDEX = 6;
-const HEAD_NAMES_INDEX = 7;
-const HEAD_CAPACITIES_INDEX = 8; // log2 of each lane's capacity: 5 bits would do, a word is simpler
+const HEAD_LANES_INDEX = 3;
+const HEAD_TYPES_INDEX = 4;
+const HEAD_SYMBOLS_INDEX = 5;
+const HEAD_NAMES_INDEX = 6;
+const HEAD_CAPACITIES_INDEX = 7; // log2 of each lane's capacity: 5 bits would do, a word is simpler
 
 export const MAX_LANES = LINE_I32 - HEAD_CAPACITIES_INDEX;
 
@@ -161,12 +163,8 @@ export class ProducerBlock {
   readonly symbols: { readonly state: Int32Array; readonly ends: Int32Array; readonly names: Uint8Array };
 
   static create(shape: ProducerShape): ProducerBlock {
-    const lanes = shape.capacities.length;
-    const bytes =
-      fixedProducerBytes(lanes, shape.types, shape.symbols, shape.nameBytes) +
-      shape.capacities.reduce((sum, capacity) => sum + alignLine(capacity), 0);
-    const { source, head } = claimBlock('producer', bytes);
-    head[HEAD_LANES_INDEX] = lanes;
+    const { source, head } = claimBlock('producer', producerBytes(shape));
+    head[HEAD_LANES_INDEX] = shape.capacities.length;
     head[HEAD_TYPES_INDEX] = shape.types;
     head[HEAD_SYMBOLS_INDEX] = shape.symbols;
     head[HEAD_NAMES_INDEX] = shape.nameBytes;
@@ -183,13 +181,10 @@ export class ProducerBlock {
   }
 
   constructor(source: SharedArrayBuffer) {
-    const head = attachBlock('producer', source);
-    const lanes = head[HEAD_LANES_INDEX];
-    const types = head[HEAD_TYPES_INDEX];
-    const symbols = head[HEAD_SYMBOLS_INDEX];
-    const nameBytes = head[HEAD_NAMES_INDEX];
+    const head = attachBlock('producer', source, (found) => producerBytes(shapeOf(found)));
+    const { capacities, types, symbols, nameBytes } = shapeOf(head);
     this.source = source;
-    this.laneCount = lanes;
+    this.laneCount = capacities.length;
 
     let offset = LINE_BYTES;
     const take = (bytes: number): number => {
@@ -197,7 +192,7 @@ export class ProducerBlock {
       offset += alignLine(bytes);
       return start;
     };
-    const controls = Array.from({ length: lanes }, () => take(LANE_CONTROL_BYTES));
+    const controls = capacities.map(() => take(LANE_CONTROL_BYTES));
     this.control = controls.map((start) => new Int32Array(source, start, LANE_CONTROL_BYTES >> 2));
     this.stats = controls.map((start) => new Float64Array(source, start, LANE_CONTROL_BYTES >> 3));
     this.published = new Float64Array(source, take((types + 1) * 8), types + 1);
@@ -206,10 +201,7 @@ export class ProducerBlock {
       ends: new Int32Array(source, take(symbols * 4), symbols),
       names: new Uint8Array(source, take(nameBytes), nameBytes),
     };
-    this.rings = Array.from({ length: lanes }, (_, rank) => {
-      const capacity = 2 ** head[HEAD_CAPACITIES_INDEX + rank];
-      return new Memory(source, take(capacity), capacity);
-    });
+    this.rings = capacities.map((capacity) => new Memory(source, take(capacity), capacity));
   }
 
   /** Where a lane's positions and sequences start. Called before anyone else sees the block. */
@@ -219,15 +211,25 @@ export class ProducerBlock {
   }
 }
 
-function fixedProducerBytes(lanes: number, types: number, symbols: number, nameBytes: number): number {
-  return (
+function shapeOf(head: Int32Array): ProducerShape {
+  const logs = head.subarray(HEAD_CAPACITIES_INDEX, HEAD_CAPACITIES_INDEX + head[HEAD_LANES_INDEX]);
+  return {
+    capacities: Array.from(logs, (log) => 2 ** log),
+    types: head[HEAD_TYPES_INDEX],
+    symbols: head[HEAD_SYMBOLS_INDEX],
+    nameBytes: head[HEAD_NAMES_INDEX],
+  };
+}
+
+function producerBytes({ capacities, types, symbols, nameBytes }: ProducerShape): number {
+  const fixed =
     LINE_BYTES +
-    lanes * LANE_CONTROL_BYTES +
+    capacities.length * LANE_CONTROL_BYTES +
     alignLine((types + 1) * 8) +
     alignLine(8) +
     alignLine(symbols * 4) +
-    alignLine(nameBytes)
-  );
+    alignLine(nameBytes);
+  return capacities.reduce((sum, capacity) => sum + alignLine(capacity), fixed);
 }
 
 // ---------------------------------------------------------------------------------------------------- consumer block
@@ -253,7 +255,7 @@ export class ConsumerBlock {
   }
 
   constructor(source: SharedArrayBuffer) {
-    attachBlock('consumer', source);
+    attachBlock('consumer', source, () => CONSUMER_BYTES);
     this.source = source;
     this.words = new Int32Array(source);
     this.stats = new Float64Array(source);
@@ -262,7 +264,7 @@ export class ConsumerBlock {
 
 // ------------------------------------------------------------------------------------------------ subscription block
 
-const HEAD_ADDRESSES_INDEX = 5;
+const HEAD_ADDRESSES_INDEX = 4;
 
 export const SubscriptionWord = {
   STATE_INDEX: LINE_I32,
@@ -300,16 +302,16 @@ export class SubscriptionBlock {
   readonly #gatingIndex: number;
 
   static create(lanes: number, addresses: number): SubscriptionBlock {
-    const bytes =
-      SUBSCRIPTION_FIXED_BYTES + alignLine(lanes * OUTCOMES * 8) + alignLine(addresses * 4) + addresses * LINE_BYTES;
-    const { source, head } = claimBlock('subscription', bytes);
+    const { source, head } = claimBlock('subscription', subscriptionBytes(lanes, addresses));
     head[HEAD_LANES_INDEX] = lanes;
     head[HEAD_ADDRESSES_INDEX] = addresses;
     return new SubscriptionBlock(source);
   }
 
   constructor(source: SharedArrayBuffer) {
-    const head = attachBlock('subscription', source);
+    const head = attachBlock('subscription', source, (found) =>
+      subscriptionBytes(found[HEAD_LANES_INDEX], found[HEAD_ADDRESSES_INDEX]),
+    );
     const outcomes = SUBSCRIPTION_FIXED_BYTES;
     const settled = outcomes + alignLine(head[HEAD_LANES_INDEX] * OUTCOMES * 8);
     const gating = settled + alignLine(head[HEAD_ADDRESSES_INDEX] * 4);
@@ -342,4 +344,8 @@ export class SubscriptionBlock {
     this.words[this.gatingIndex(address) + 1] = sequence;
     Atomics.store(this.words, this.gatingIndex(address), position);
   }
+}
+
+function subscriptionBytes(lanes: number, addresses: number): number {
+  return SUBSCRIPTION_FIXED_BYTES + alignLine(lanes * OUTCOMES * 8) + alignLine(addresses * 4) + addresses * LINE_BYTES;
 }

@@ -1,0 +1,215 @@
+/**
+ * One thread after the other in each place.
+ *
+ * Take-over: a dead thread's blocks are final once it has exited. From them the main thread finishes what the thread had
+ * decided but not written (`recover`, `repair`), seeds fresh blocks, and starts a successor on them. The old blocks are
+ * never written again; the lanes among them are read until they are drained, then their index is free for another.
+ */
+import type { RestartReason } from '../shared/api.js';
+import { ErrorCode, LanebusError } from '../shared/errors.js';
+import { repair } from '../shared/lane.js';
+import { ConsumerWord, LaneWord } from '../shared/layout.js';
+import type { Logger } from '../shared/logger.js';
+import { rouse } from '../shared/parking.js';
+import { type Death, inherit } from './inheritance.js';
+import type { ResolvedOptions } from './options.js';
+import { after, Pool, type PoolThread, tooLate } from './pool.js';
+import type { SubscriptionRecord } from './record.js';
+import { isLost, rethrowUnlessLost, type Slot } from './slot.js';
+import type { Late } from './watchdog.js';
+import { toProducerSpec, type Wiring } from './wiring.js';
+
+/** A successor that cannot start is tried again after this time, doubled each time. In ms. */
+const RETRY_MS = 100;
+const RETRIES = 5;
+
+export class Succession {
+  readonly #wiring: Wiring;
+  readonly #options: ResolvedOptions;
+  readonly #log: Logger;
+  readonly #pool: Pool;
+  #started = false;
+  #closing = false;
+
+  constructor(wiring: Wiring, options: ResolvedOptions, log: Logger) {
+    this.#wiring = wiring;
+    this.#options = options;
+    this.#log = log;
+    this.#pool = new Pool(options);
+  }
+
+  /** Whether no thread is replaced any more. */
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  /** Starts all threads at once. Rejects with the first error; a thread that dies before all run has no successor. */
+  async start(): Promise<void> {
+    const { pool } = this.#wiring;
+    for (const slot of pool) slot.running = this.#launch(slot);
+    await Promise.all(pool.map((slot) => slot.running));
+    this.#started = true;
+    for (const slot of pool) void slot.tell('wired');
+  }
+
+  /** Terminates a thread, to go on without the deliveries that were too slow. */
+  condemn(slot: Slot, late: readonly Late[]): void {
+    const { thread } = slot;
+    if (slot.late !== undefined || thread === undefined) return;
+    slot.late = late;
+    thread.kill();
+    // A thread in native code exits when it comes back from there; its subscriptions do not wait for that.
+    void after(Math.max(1, this.#options.exitWaitMs), () => {
+      this.#lost(slot, thread, undefined);
+    });
+  }
+
+  /** Stops all threads at their next event boundary, or terminates those that do not come to one. */
+  async stop(graceMs: number): Promise<void> {
+    this.#closing = true;
+    await Promise.all(
+      this.#wiring.pool.map(async ({ thread }) => {
+        if (thread === undefined) return;
+        void thread.call('stop').catch(rethrowUnlessLost);
+        const inTime = await Promise.race([thread.exited.then(() => true), after(Math.max(1, graceMs), () => false)]);
+        if (!inTime) thread.kill();
+        await Promise.race([thread.exited, after(Math.max(1, this.#options.exitWaitMs), () => undefined)]);
+        thread.close();
+      }),
+    );
+    for (const slot of this.#wiring.pool) slot.state = 'stopped';
+    await this.#pool.destroy();
+  }
+
+  /** Makes the books of a slot's lanes final: nobody publishes there any more. */
+  close(slot: Slot): void {
+    const lost = repair(slot.producer.block);
+    slot.producer.dead = true;
+    if (lost > 0)
+      this.#log.error({ thread: slot.index, dropped: lost }, 'events in the overflow died with their thread');
+  }
+
+  /** Tells all producers which words hold them back now, and whom to ring. */
+  rewire(slot: Slot, records: readonly SubscriptionRecord[]): void {
+    const gates = records.map((record) => this.#wiring.gate(record));
+    const { consumerId } = slot;
+    void Promise.all(this.#wiring.slots.map((publisher) => publisher.tell('openGates', gates, false))).then(
+      async () => {
+        if ((await slot.isRunning()) && slot.consumerId === consumerId) void slot.tell('wired');
+      },
+    );
+  }
+
+  #lost(slot: Slot, thread: PoolThread, error: unknown): void {
+    if (slot.thread !== thread || this.#closing || !this.#started) return;
+    const reason: RestartReason = slot.late === undefined ? 'crash' : 'timeout';
+    const death: Death = { reason, late: slot.late ?? [], maxCrashes: this.#options.maxCrashes };
+    this.#log.error(
+      { thread: slot.index, reason, err: reason === 'crash' ? error : undefined },
+      `pool thread ${slot.index} is replaced: ${reason}`,
+    );
+    this.close(slot);
+    slot.succeed(reason);
+    // One that is still being attached has read nothing; publishers are seeding the very block that it has.
+    const records = this.#wiring.records.filter((record) => record.thread === slot.index && readsAlready(record));
+    for (const record of records) inherit(record, death, this.#log);
+    this.rewire(slot, records);
+    this.#rouseAll();
+    slot.running = this.#relaunch(slot);
+    // Nobody may be waiting for it; a failure has been logged.
+    slot.running.catch(() => undefined);
+  }
+
+  /** The dead thread may have been about to wake any of these: see parking.ts. */
+  #rouseAll(): void {
+    for (const { consumer } of this.#wiring.slots) rouse(consumer.words, ConsumerWord.DOORBELL_INDEX);
+    for (const { block } of this.#wiring.producers)
+      for (const control of block.control) rouse(control, LaneWord.ROOM_INDEX);
+  }
+
+  /** Gives the slot lanes of its own, which everybody reads from their start. */
+  async #supply(slot: Slot): Promise<void> {
+    while (!this.#wiring.hasFreeIndex) {
+      this.#wiring.recycle();
+      await after(this.#options.watchdogIntervalMs, () => undefined);
+      if (this.#closing) return;
+    }
+    const producer = this.#wiring.newProducer(slot.index);
+    slot.producer = producer;
+    const readers = this.#wiring.records.filter((record) => !record.ended);
+    for (const record of readers) record.readFromStart(producer);
+    const ids = readers.map(({ id }) => id);
+    for (const other of this.#wiring.slots) void other.tell('addProducer', toProducerSpec(producer), ids);
+  }
+
+  async #relaunch(slot: Slot): Promise<void> {
+    const { incarnation } = slot;
+    await this.#backOff(slot, 'its thread died while it started');
+    await this.#supply(slot);
+    for (;;) {
+      try {
+        await this.#launch(slot);
+        return;
+      } catch (error) {
+        if (this.#closing) return;
+        // It died while it was starting: `#lost` has seen to that, on fresh blocks.
+        if (slot.incarnation !== incarnation) return slot.running;
+        slot.failedStarts++;
+        await this.#backOff(slot, error);
+      }
+    }
+  }
+
+  /** Lets time pass between attempts to start a thread, ever more. @throws THREAD_LOST when there were too many. */
+  async #backOff(slot: Slot, cause: unknown): Promise<void> {
+    const { index, failedStarts } = slot;
+    if (failedStarts === 0) return;
+    const error = new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${index} cannot be started`, { cause });
+    if (failedStarts > RETRIES) {
+      this.#log.fatal({ thread: index, err: error }, 'successor cannot start: its subscriptions stand still');
+      throw error;
+    }
+    this.#log.error({ thread: index, err: error }, 'successor cannot start, trying again');
+    await after(RETRY_MS * 2 ** (failedStarts - 1), () => undefined);
+  }
+
+  async #launch(slot: Slot): Promise<void> {
+    slot.state = 'starting';
+    const thread = await this.#pool.spawn(slot.index);
+    slot.thread = thread;
+    slot.told = true;
+    void thread.exited.then((error) => {
+      this.#lost(slot, thread, error);
+    });
+    try {
+      const records = this.#wiring.records.filter((record) => record.thread === slot.index && readsAlready(record));
+      const ready = thread.call('setUp', {
+        ...this.#wiring.engineSetup(slot),
+        logger: this.#options.logger,
+        subscriptions: records.map((record) => this.#wiring.subscriptionSpec(record)),
+      });
+      const what = `pool thread ${slot.index} did not import its handlers (${records.map(({ name }) => name).join(', ')})`;
+      const late = await Promise.race([ready, tooLate(this.#options.startTimeoutMs, what)]);
+      if (late !== undefined) {
+        ready.catch(() => undefined); // it is about to be killed, and says so
+        throw late;
+      }
+    } catch (error) {
+      // If it has died, or may do so at any moment, it may have run before: then these blocks are done with.
+      thread.kill();
+      if (isLost(error)) this.#lost(slot, thread, error);
+      if (slot.thread === thread) {
+        slot.thread = undefined;
+        slot.told = false;
+      }
+      throw error;
+    }
+    slot.state = 'running';
+    slot.failedStarts = 0;
+  }
+}
+
+/** Whether the subscription reads somewhere: all but one that is being attached, and one that has ended. */
+export function readsAlready({ state }: SubscriptionRecord): boolean {
+  return state !== 'starting' && state !== 'ended';
+}

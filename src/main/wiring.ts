@@ -1,0 +1,161 @@
+/**
+ * Who reads whom: the blocks that are in use, the threads and the subscriptions that use them, and what each is told of the
+ * others.
+ */
+import type { Catalog } from '../shared/catalog.js';
+import type { EngineSetup, GateSpec, ProducerSpec, WorkerSubscriptionSpec } from '../shared/control.js';
+import { ErrorCode, LanebusError } from '../shared/errors.js';
+import { ConsumerWord, LaneWord, ProducerBlock } from '../shared/layout.js';
+import { ring } from '../shared/parking.js';
+import { LaneMeter } from './lane-metrics.js';
+import type { ResolvedOptions } from './options.js';
+import { type Producer, type RecordSetup, SubscriptionRecord } from './record.js';
+import { Slot } from './slot.js';
+
+/** Blocks of lanes that may be in use at once: each thread's, and those of its predecessors that are not drained yet. */
+const producersFor = (threads: number): number => 1 + threads * 4;
+
+export class Wiring {
+  readonly records: SubscriptionRecord[] = [];
+  readonly producers: Producer[] = [];
+  /** By thread: the bus's own first. */
+  readonly slots: readonly Slot[];
+  readonly meter: LaneMeter;
+  readonly #catalog: Catalog;
+  readonly #options: ResolvedOptions;
+  /** Indexes of blocks that are neither in use nor still known to a thread. */
+  readonly #freeIndexes: number[];
+  /** Sum of all lanes' ends when somebody last asked. */
+  #published = 0;
+
+  constructor(catalog: Catalog, options: ResolvedOptions) {
+    this.#catalog = catalog;
+    this.#options = options;
+    this.meter = new LaneMeter(catalog, options.lanes);
+    this.#freeIndexes = Array.from({ length: producersFor(options.threads) }, (_, index) => index);
+    this.slots = Array.from({ length: options.threads + 1 }, (_, index) => new Slot(index, this.newProducer(index)));
+  }
+
+  get pool(): readonly Slot[] {
+    return this.slots.slice(1);
+  }
+
+  /** Whether another block of lanes may be made. */
+  get hasFreeIndex(): boolean {
+    return this.#freeIndexes.length > 0;
+  }
+
+  /** A thread with the fewest subscriptions. */
+  leastLoaded(): number {
+    const load = (slot: Slot): number =>
+      this.records.filter((record) => !record.ended && record.thread === slot.index).length;
+    return this.pool.reduce((least, slot) => (load(slot) < load(least) ? slot : least)).index;
+  }
+
+  newRecord(setup: Omit<RecordSetup, 'lanes' | 'producers'>): SubscriptionRecord {
+    const record = new SubscriptionRecord({
+      ...setup,
+      lanes: this.#options.lanes,
+      producers: producersFor(this.#options.threads),
+    });
+    this.records.push(record);
+    return record;
+  }
+
+  /** Fresh lanes for a thread. There must be a free index. */
+  newProducer(thread: number): Producer {
+    const index = this.#freeIndexes.shift();
+    if (index === undefined)
+      throw new LanebusError(ErrorCode.THREAD_LOST, 'too many dead threads whose lanes are not drained');
+    const block = ProducerBlock.create({
+      capacities: this.#options.lanes.map((lane) => lane.capacityBytes),
+      types: this.#catalog.types.length,
+      symbols: this.#options.symbols.max,
+      nameBytes: this.#options.symbols.maxBytes,
+    });
+    const producer = { index, thread, block, dead: false };
+    this.producers.push(producer);
+    return producer;
+  }
+
+  /** All that a thread's engine is told when it is made. */
+  engineSetup(slot: Slot): EngineSetup {
+    const { lanes, spinMicros, starvation } = this.#options;
+    return {
+      thread: slot.index,
+      catalog: this.#catalog.description,
+      lanes,
+      // The bus's own thread has an event loop to turn for others: it never spins.
+      pump: { urgent: lanes.map((lane) => lane.urgent), spinMicros: slot.index === 0 ? 0 : spinMicros, starvation },
+      consumer: slot.consumer.source,
+      own: toProducerSpec(slot.producer),
+      producers: this.producers.map(toProducerSpec),
+      gates: this.records
+        .filter((record) => record.reads.includes(slot.producer) && !record.ended)
+        .map((record) => this.gate(record)),
+    };
+  }
+
+  /** A subscription, as the producers whom it holds back are told of it. */
+  gate(record: SubscriptionRecord): GateSpec {
+    const { consumer, consumerId } = this.slots[record.thread];
+    const { id, name, ranks, block } = record;
+    const types = record.types.map((type) => type.index);
+    return { id, name, types, ranks, block: block.source, consumer: consumer.source, consumerId };
+  }
+
+  /** A subscription, as the thread that runs it is told of it. */
+  subscriptionSpec(record: SubscriptionRecord): WorkerSubscriptionSpec {
+    const { id, name, types, block, reads, redelivery } = record;
+    return {
+      id,
+      name,
+      types: types.map((type) => type.index),
+      block: block.source,
+      reads: reads.map((producer) => producer.index),
+      redelivery,
+      handler: record.handler as WorkerSubscriptionSpec['handler'],
+    };
+  }
+
+  /** Whether anything was published, or a dead thread's lanes wait to be drained, since the last call. */
+  hasNews(): boolean {
+    let published = 0;
+    let dead = false;
+    for (const producer of this.producers) {
+      dead ||= producer.dead;
+      for (const control of producer.block.control) published = (published + control[LaneWord.CURSOR_INDEX]) | 0;
+    }
+    const news = dead || published !== this.#published;
+    this.#published = published;
+    return news;
+  }
+
+  /** Wakes threads that sleep over records that are not for them: until they skip those, the records look pending. */
+  wakeSkippers(): void {
+    for (const { consumer, index } of this.slots) {
+      const behind = this.records.some(
+        (record) => record.thread === index && record.state === 'active' && !record.drained,
+      );
+      if (behind) ring(consumer.words, ConsumerWord.DOORBELL_INDEX);
+    }
+  }
+
+  /** Lets go of dead threads' lanes that everybody has read to the end. */
+  recycle(): void {
+    for (const producer of this.producers.filter(({ dead }) => dead)) {
+      const readers = this.records.filter((record) => record.reads.includes(producer));
+      if (!readers.every((record) => record.state !== 'starting' && record.hasDrained(producer))) continue;
+      for (const record of readers) record.retire(producer);
+      this.meter.retire(producer);
+      this.producers.splice(this.producers.indexOf(producer), 1);
+      const known = this.slots.map((slot) => slot.tell('removeProducer', producer.index));
+      void Promise.all(known).then(() => this.#freeIndexes.push(producer.index));
+    }
+  }
+}
+
+/** A publishing thread's lanes, as others are told of them. */
+export function toProducerSpec({ index, thread, block }: Producer): ProducerSpec {
+  return { index, thread, block: block.source };
+}
