@@ -17,7 +17,7 @@ import { after, Pool, type PoolThread, tooLate } from './pool.js';
 import type { SubscriptionRecord } from './record.js';
 import { isLost, rethrowUnlessLost, type Slot } from './slot.js';
 import type { Late } from './watchdog.js';
-import { toProducerSpec, type Wiring } from './wiring.js';
+import { readsAlready, toProducerSpec, type Wiring } from './wiring.js';
 
 /** A successor that cannot start is tried again after this time, doubled each time. In ms. */
 const RETRY_MS = 100;
@@ -129,6 +129,9 @@ export class Succession {
 
   /** Gives the slot lanes of its own, which everybody reads from their start. */
   async #supply(slot: Slot): Promise<void> {
+    if (!this.#wiring.hasFreeIndex) {
+      this.#log.fatal({ thread: slot.index }, 'a successor waits until somebody has read what dead threads published');
+    }
     while (!this.#wiring.hasFreeIndex) {
       this.#wiring.recycle();
       await after(this.#options.watchdogIntervalMs, () => undefined);
@@ -207,9 +210,4 @@ export class Succession {
     slot.state = 'running';
     slot.failedStarts = 0;
   }
-}
-
-/** Whether the subscription reads somewhere: all but one that is being attached, and one that has ended. */
-export function readsAlready({ state }: SubscriptionRecord): boolean {
-  return state !== 'starting' && state !== 'ended';
 }

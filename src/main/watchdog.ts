@@ -1,7 +1,7 @@
 /**
  * Deadlines without clocks on the hot path. A thread only writes which delivery is in flight; the main thread samples
  * that word and measures how long it has not changed. So a deadline is counted from the first sample that saw the
- * delivery: never early, late by at most one interval.
+ * delivery: never early, late by at most two intervals (until it is first seen, and until it is next looked at).
  *
  * Who is late when a thread stands still? A delivery that is in its handler's synchronous part holds the thread; others
  * on it that wait for a promise cannot go on, and the time does not count for them. If the thread stands still and none

@@ -12,8 +12,12 @@ import type { ResolvedOptions } from './options.js';
 import { type Producer, type RecordSetup, SubscriptionRecord } from './record.js';
 import { Slot } from './slot.js';
 
-/** Blocks of lanes that may be in use at once: each thread's, and those of its predecessors that are not drained yet. */
-const producersFor = (threads: number): number => 1 + threads * 4;
+/**
+ * Blocks of lanes that may be in use at once: each thread's, one more for its successor, and those of threads that died
+ * while somebody had not read what they published. A subscription's block has room for so many.
+ */
+const UNDRAINED = 16;
+const producersFor = (threads: number): number => 1 + threads * 2 + UNDRAINED;
 
 export class Wiring {
   readonly records: SubscriptionRecord[] = [];
@@ -134,9 +138,7 @@ export class Wiring {
   /** Wakes threads that sleep over records that are not for them: until they skip those, the records look pending. */
   wakeSkippers(): void {
     for (const { consumer, index } of this.slots) {
-      const behind = this.records.some(
-        (record) => record.thread === index && record.state === 'active' && !record.drained,
-      );
+      const behind = this.records.some((record) => record.thread === index && readsAlready(record) && !record.drained);
       if (behind) ring(consumer.words, ConsumerWord.DOORBELL_INDEX);
     }
   }
@@ -158,4 +160,9 @@ export class Wiring {
 /** A publishing thread's lanes, as others are told of them. */
 export function toProducerSpec({ index, thread, block }: Producer): ProducerSpec {
   return { index, thread, block: block.source };
+}
+
+/** Whether the subscription reads somewhere: all but one that is being attached, and one that has ended. */
+export function readsAlready({ state }: SubscriptionRecord): boolean {
+  return state !== 'starting' && state !== 'ended';
 }

@@ -113,7 +113,6 @@ export class Admission {
     if (this.config.whenFull !== 'block') return 0;
     const released = this.#waiters;
     this.#reject(() => true, error);
-    ring(this.lane.control, LaneWord.ROOM_INDEX);
     return released;
   }
 
@@ -181,6 +180,7 @@ export class Admission {
       held.ticket.reject(error);
     }
     this.#show();
+    if (this.idle) ring(this.lane.control, LaneWord.ROOM_INDEX); // nobody is blocked any more
   }
 
   /** One timer, for the oldest publisher. */

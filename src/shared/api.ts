@@ -156,7 +156,7 @@ export interface ThreadMetrics {
   readonly state: 'starting' | 'running' | 'stopping' | 'stopped';
   /** How often this thread has been replaced. */
   readonly incarnation: number;
-  /** Share of the time since the thread's start that it was reading or running handlers, 0–1. */
+  /** Share of the time since the thread's start that it was awake: running handlers, reading, or looking for events. 0–1. */
   readonly busyShare: number;
   readonly restarts: Readonly<Record<RestartReason, number>>;
 }
@@ -197,7 +197,7 @@ export interface EventBus<C extends Catalog> {
   start(): Promise<void>;
   /** Offers an event; the promise resolves when it is admitted. When the lane has room that is at once, with no promise made. */
   publish(event: EventOf<C>): Promise<void>;
-  /** Offers an event and never waits. Throws only for a bad event. */
+  /** Offers an event and never waits. Throws for a bad event, and before `start`. */
   tryPublish(event: EventOf<C>): PublishOutcome;
   /** Offers events in order; all are checked before the first becomes visible. Resolves when the last is admitted. */
   publishBatch(events: readonly EventOf<C>[]): Promise<void>;

@@ -129,6 +129,7 @@ export class Dispatcher {
   discard(reader: Reader, cut: number): void {
     const { words } = reader.subscription;
     const { memory, mask } = reader.lane;
+    reader.attempt = 1; // a redelivery among them is not made
     let last = -1;
     while (distance(cut, reader.position) > 0) {
       last = reader.position & mask;

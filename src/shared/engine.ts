@@ -11,7 +11,7 @@ import type { EngineControl, EngineSetup, GateSpec, ProducerSpec, SubscriptionSp
 import type { Gate } from './lane.js';
 import { ConsumerBlock, ConsumerWord, LaneWord, ProducerBlock, SubscriptionBlock } from './layout.js';
 import { laneOf, Outbox, type ProducerSnapshot } from './outbox.js';
-import { ring } from './parking.js';
+import { rouse } from './parking.js';
 import { Pump } from './pump.js';
 import { type AnyHandler, LocalSubscription, Reader } from './reader.js';
 import { SymbolReader } from './symbols.js';
@@ -46,7 +46,11 @@ export class Engine implements EngineControl {
       setup.thread !== 0,
       warn,
     );
-    this.pump = new Pump(new ConsumerBlock(setup.consumer), setup.pump);
+    const flush = (): void => {
+      this.outbox.flush();
+    };
+    // Only the bus's own thread puts commits off.
+    this.pump = new Pump(new ConsumerBlock(setup.consumer), setup.pump, setup.thread === 0 ? flush : undefined);
     for (const producer of setup.producers) this.#know(producer);
     this.openGates(setup.gates, false);
   }
@@ -210,5 +214,5 @@ export class Engine implements EngineControl {
 /** Makes a thread that runs handlers look at its lanes and its subscriptions' states again, wherever it is. */
 export function nudge(consumer: Int32Array): void {
   Atomics.add(consumer, ConsumerWord.BELL_INDEX, 1);
-  ring(consumer, ConsumerWord.DOORBELL_INDEX);
+  rouse(consumer, ConsumerWord.DOORBELL_INDEX);
 }

@@ -16,7 +16,7 @@
  * Death: a producer killed before P2 leaves bytes that nobody looks at; after P2, a whole record. Its count of published
  * events cannot change in the same instant as CURSOR, so `commit` writes a redo record first (unless the process dies
  * with the thread): whoever finds the block of a dead producer calls `repair`, which makes the count agree with CURSOR.
- * Test: test/interleaving/publication
+ * Tests: test/interleaving/publication, test/interleaving/redo
  */
 import type { PublishClock } from './clock.js';
 import type { RecordSink } from './codec.js';
@@ -32,7 +32,7 @@ import {
   TYPE_MASK,
 } from './layout.js';
 import type { Memory } from './memory.js';
-import { ring } from './parking.js';
+import { ring, rouse } from './parking.js';
 import { distance } from './sequence.js';
 
 const FULL = -1;
@@ -271,9 +271,9 @@ export class Lane implements RecordSink {
     for (const typeIndex of types) this.#published[typeIndex] += 1;
   }
 
-  /** Lets held events try again: a reader has gone. */
+  /** Lets held events try again: a reader has gone, perhaps between storing its position and ringing. */
   wakeForRoom(): void {
-    ring(this.control, LaneWord.ROOM_INDEX);
+    rouse(this.control, LaneWord.ROOM_INDEX);
   }
 
   #wake(consumers: readonly Int32Array[]): void {
@@ -292,13 +292,14 @@ export class Lane implements RecordSink {
 
   /** Looks at every gate anew. @returns Whether `next` is within the room there is. */
   #look(next = this.#head): boolean {
-    const cursor = this.cursor;
+    // From the end of what is committed, not from CURSOR: without readers, a group that is put off holds no room.
+    const tail = this.#tail;
     let behind = 0;
     for (const gate of this.#gates) {
-      behind = Math.max(behind, distance(cursor, Atomics.load(gate.words, gate.index)));
+      behind = Math.max(behind, distance(tail, Atomics.load(gate.words, gate.index)));
     }
     if (behind > this.stats[LaneWord.WATERMARK_F64]) this.stats[LaneWord.WATERMARK_F64] = behind;
-    this.#limit = (cursor - behind + this.#capacity) | 0;
+    this.#limit = (tail - behind + this.#capacity) | 0;
     return distance(next, this.#limit) <= 0;
   }
 

@@ -162,6 +162,7 @@ export class Outbox {
       const ids = new Set(added.map((gate) => gate.id));
       const { lane } = this.#admissions[rank];
       lane.setGates([...lane.gates.filter((gate) => !ids.has(gate.id)), ...added]);
+      lane.wakeForRoom();
     });
     return this.snapshot();
   }

@@ -60,7 +60,9 @@ export class Pump implements BurstControl {
   readonly dispatcher: Dispatcher;
   readonly #block: ConsumerBlock;
   readonly #starvation: Starvation | false;
-  readonly #burst: number;
+  readonly #flush: (() => void) | undefined;
+  /** Deliveries that the next burst may make before some waiting lane is due. */
+  #allowed = BURST;
   readonly #maxSpinMicros: number;
   readonly #parker: Parker;
   readonly #groups: readonly Group[];
@@ -70,10 +72,11 @@ export class Pump implements BurstControl {
   #stopping = false;
   readonly #endings: (() => void)[] = [];
 
-  constructor(block: ConsumerBlock, options: PumpOptions) {
+  /** @param flush Makes visible what this thread's own lanes put off: its own handlers are not to wait for that. */
+  constructor(block: ConsumerBlock, options: PumpOptions, flush?: () => void) {
     this.#block = block;
     this.#starvation = options.starvation;
-    this.#burst = options.starvation === false ? BURST : Math.min(BURST, options.starvation.events);
+    this.#flush = flush;
     this.#maxSpinMicros = options.spinMicros;
     this.#spinMicros = options.spinMicros;
     this.#parker = new Parker(block.words, ConsumerWord.DOORBELL_INDEX);
@@ -126,7 +129,9 @@ export class Pump implements BurstControl {
 
   overtaken(reader: Reader): boolean {
     const { guards } = this.#groups[reader.rank];
-    return guards.length > 0 && guards.some(hasWork);
+    if (guards.length === 0) return false;
+    this.#flush?.();
+    return guards.some(hasWork);
   }
 
   /** Resolves after `stop`, at the next event boundary. A delivery that waits for a promise is left as it is. */
@@ -152,11 +157,22 @@ export class Pump implements BurstControl {
     let bursts = 0;
     for (;;) {
       this.bell = Atomics.load(this.#block.words, ConsumerWord.BELL_INDEX);
+      this.#flush?.();
       const starving = this.#starvation === false ? undefined : this.#starving(this.#starvation);
       const group = starving ?? this.#groups.find(hasWork);
-      if (group === undefined) return false;
-      this.#run(group, starving === undefined ? this.#burst : 1);
+      if (group === undefined) {
+        this.#skip();
+        return false;
+      }
+      this.#run(group, starving === undefined ? this.#allowed : 1);
       if (this.#isSliceOver(++bursts)) return true;
+    }
+  }
+
+  /** Lets paused subscriptions go past what is not for them: they hold their lanes' room only for what is. */
+  #skip(): void {
+    for (const { readers } of this.#groups) {
+      for (const reader of readers) if (reader.subscription.inFlight === undefined && reader.hasNews) reader.skip();
     }
   }
 
@@ -178,16 +194,20 @@ export class Pump implements BurstControl {
     }
   }
 
-  /** The least urgent group that has waited as long as the starvation bound allows. */
+  /** The least urgent group that has waited as long as the starvation bound allows. Sets how long the others may wait. */
   #starving({ events, ms }: Starvation): Group | undefined {
     const time = now();
     let starving: Group | undefined;
+    this.#allowed = Math.min(BURST, events);
     for (const group of this.#groups) {
-      if (group.servedAt === this.#delivered || !hasWork(group)) {
+      const waited = this.#delivered - group.servedAt;
+      if (waited === 0 || !hasWork(group)) {
         group.servedAt = this.#delivered;
         group.servedMs = time;
-      } else if (this.#delivered - group.servedAt >= events || time - group.servedMs >= ms) {
+      } else if (waited >= events || time - group.servedMs >= ms) {
         starving = group;
+      } else {
+        this.#allowed = Math.min(this.#allowed, events - waited);
       }
     }
     return starving;

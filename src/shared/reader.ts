@@ -16,6 +16,7 @@ import {
   SubscriptionMode,
   SubscriptionWord,
   TimingWord,
+  TYPE_MASK,
 } from './layout.js';
 import type { Outbox } from './outbox.js';
 import { Publishes } from './publishes.js';
@@ -154,6 +155,23 @@ export class Reader {
 
   get hasNews(): boolean {
     return this.lane.end() !== this.position;
+  }
+
+  /** Goes past records that the subscription does not want, up to the first that it does. Nothing may be in flight. */
+  skip(): void {
+    const { lane, decoders } = this;
+    const end = lane.end();
+    let sequence = 0;
+    let position = this.position;
+    while (position !== end) {
+      const at = lane.offset(position) >> 2;
+      if (decoders[lane.memory.i32[at] & TYPE_MASK] !== null) break;
+      sequence = (lane.memory.i32[at + 1] + 1) | 0;
+      position = lane.next(position);
+    }
+    if (position === this.position) return;
+    this.position = position;
+    this.flush(sequence);
   }
 
   outcomeF64(outcome: Outcome): number {

@@ -36,7 +36,7 @@ function importError(module: string, error: unknown): LanebusError {
     return new LanebusError(
       ErrorCode.MODULE_FAILED,
       `handler module ${module} is TypeScript, which Node ${process.version} cannot load by itself: ` +
-        'compile it, start node with "--import tsx", or use Node 22.18 or later',
+        'compile it, use Node 22.18 or later, or start Node 22 with "--import tsx" (on Node 20 that does not reach threads)',
       { cause: error },
     );
   }

@@ -34,7 +34,7 @@ class Place {
   /** Looks for so many news, and sleeps on the word until they have come. */
   *sleep(word: number, total: number, broken: Broken = 'nothing'): Actor {
     const parker = new Parker(this.words, word);
-    for (let seen = 0; seen < total; ) {
+    for (let seen = 0; seen < total;) {
       let found: number;
       if (broken === 'S1 and S2') {
         yield 'S2 look';

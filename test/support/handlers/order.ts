@@ -1,5 +1,15 @@
 // Handlers that keep the order in which their thread runs events, of whatever lane and subscription.
-import { type Context, epochNow, type Halt, type Job, note, type Note, type Order, type Signal, type Tick } from './catalog.js';
+import {
+  type Context,
+  epochNow,
+  type Halt,
+  type Job,
+  note,
+  type Note,
+  type Order,
+  type Signal,
+  type Tick,
+} from './catalog.js';
 
 /** Events of one type that ran one after the other, without a gap in their numbers. */
 export interface Run {

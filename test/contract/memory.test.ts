@@ -1,0 +1,13 @@
+import { expect, it } from 'vitest';
+import { runProgram } from './programs.js';
+
+it('resident memory stays within 10% from the first million ticks to the tenth', async () => {
+  const { code, errors, lines } = await runProgram('memory', ['10']);
+  expect({ code, errors }).toEqual({ code: 0, errors: '' });
+  const [{ residentMib, ...ledger }] = lines as { residentMib: number[]; processed: number; exact: boolean }[];
+  expect(ledger).toEqual({ processed: 10e6, exact: true });
+  process.stdout.write(
+    `resident memory by million ticks: ${residentMib.map((mib) => mib.toFixed(1)).join(', ')} MiB\n`,
+  );
+  expect(residentMib[9]).toBeLessThan(residentMib[0] * 1.1);
+});

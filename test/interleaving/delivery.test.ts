@@ -1,0 +1,404 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Dispatcher, type InFlight, recover } from '../../src/shared/dispatch.js';
+import type { LaneView } from '../../src/shared/lane.js';
+import {
+  ConsumerBlock,
+  Outcome,
+  OUTCOME_SHIFT,
+  type SubscriptionBlock,
+  SubscriptionWord,
+  WAITING_BIT,
+} from '../../src/shared/layout.js';
+import { LocalSubscription, Reader } from '../../src/shared/reader.js';
+import { distance, later } from '../../src/shared/sequence.js';
+import { type Actor, explore, type Scenario } from '../support/interleavings.js';
+import { Gatekeeper, laneOf } from '../support/lanes.js';
+import { MortalThread, namesOf, watchAtomics } from '../support/mortal.js';
+
+/** What happens for one delivery, in the order of dispatch.ts. */
+const DELIVERY = [
+  'POSITION', // D1
+  'LANE = tag',
+  'handler',
+  'BEFORE', // D2
+  'LANE = outcome', // D3
+  'OUTCOME', // D4
+  'SETTLED', // D5
+  'LANE = 0', // D6
+  'GATING', // C3: from here on the lane may overwrite the record
+] as const;
+const IN_ORDER = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+const TAG = 1;
+const START = 2 ** 31 - 64;
+
+/** Where a record starts and ends, as noted when it was published. */
+interface Place {
+  readonly position: number;
+  readonly next: number;
+}
+
+/** What a thread has left when it died. */
+interface Remains {
+  readonly block: SubscriptionBlock;
+  /** The records that were to be delivered. */
+  readonly records: readonly Place[];
+  /** Handlers that it had run, or begun to run. */
+  readonly begun: number;
+  readonly inFlight: InFlight | undefined;
+}
+
+/**
+ * Every delivery has been counted once, or is reported in flight once, or has not begun; and the successor starts with
+ * the first one that was not counted. @returns How many were counted.
+ */
+function expectOneFate({ block, records, begun, inFlight }: Remains): number {
+  const { words, stats } = block;
+  const counted = Object.values(Outcome).reduce((sum, outcome) => sum + stats[block.outcomeF64(0, outcome)], 0);
+  const settled = words[block.settledIndex(0)];
+  const expected = counted === 0 ? START : records[counted - 1].next;
+  if (settled !== expected) throw new Error(`settled up to ${settled} after ${counted} outcomes, not to ${expected}`);
+  if (inFlight !== undefined && inFlight.position !== records.at(counted)?.position) {
+    throw new Error(`delivery at ${inFlight.position} is in flight after ${counted} outcomes`);
+  }
+  if (begun > counted + (inFlight === undefined ? 0 : 1)) {
+    throw new Error(`${begun} begun, ${counted} counted, ${inFlight === undefined ? 'none' : 'one'} in flight`);
+  }
+  const first = later(settled, words[block.gatingIndex(0)]);
+  if (counted < records.length && distance(first, records[counted].position) > 0) throw new Error('one is skipped');
+  return counted;
+}
+
+const nextIn =
+  (view: LaneView) =>
+  (_address: number, position: number): number =>
+    view.next(position);
+
+// ---------------------------------------------------------------------------------------------------------- the model
+
+/**
+ * A thread delivers three events and may die; the producer waits for the room of the first two. The third record is
+ * longer: it overwrites the first one's header with its own, and the second one's with its payload.
+ */
+function delivering(order: readonly number[]): () => Scenario {
+  return () => {
+    const { lane, view } = laneOf({ capacity: 64, position: START });
+    const { block, gate } = new Gatekeeper(lane);
+    lane.setGates([gate]);
+    const records: Place[] = [];
+    const publish = (payloadBytes: number): void => {
+      const before = lane.cursor;
+      const at = lane.claim(payloadBytes, 1);
+      lane.memory.i32.fill(-1, at >> 2, (at + payloadBytes) >> 2);
+      lane.commit(1);
+      records.push({ position: (before + ((at - 16 - before) & 63)) | 0, next: lane.cursor });
+    };
+    publish(8);
+    publish(8);
+    let begun = 0;
+    return {
+      actors: {
+        *producer() {
+          yield { step: 'publish', when: () => distance(block.words[gate.index], START) >= 48 };
+          publish(16);
+        },
+        *pump() {
+          for (let delivery = 0; delivery < 3; delivery++) {
+            yield { step: 'C1 load CURSOR', when: () => records.length > delivery };
+            yield* deliver(block, records[delivery], order, () => begun++);
+          }
+        },
+      },
+      mortal: 'pump',
+      *heir() {
+        yield 'recover';
+        const inFlight = recover(block, 1, nextIn(view));
+        expectOneFate({ block, records, begun, inFlight });
+        yield 'free the room';
+        Atomics.store(block.words, gate.index, lane.cursor);
+      },
+      check: (waiting) => {
+        if (waiting.length > 0) throw new Error(`${waiting.join(', ')} waits for ever`);
+      },
+    };
+  };
+}
+
+function* deliver(
+  block: SubscriptionBlock,
+  { position, next }: Place,
+  order: readonly number[],
+  handler: () => void,
+): Actor {
+  const { words, stats } = block;
+  const counter = block.outcomeF64(0, Outcome.processed);
+  const before = stats[counter];
+  const steps = [
+    () => (words[SubscriptionWord.POSITION_INDEX] = position),
+    () => (words[SubscriptionWord.LANE_INDEX] = TAG),
+    handler,
+    () => (stats[SubscriptionWord.BEFORE_F64] = before),
+    () => (words[SubscriptionWord.LANE_INDEX] = TAG | (Outcome.processed << OUTCOME_SHIFT)),
+    () => (stats[counter] = before + 1),
+    () => (words[block.settledIndex(0)] = next),
+    () => (words[SubscriptionWord.LANE_INDEX] = 0),
+    () => Atomics.store(words, block.gatingIndex(0), next),
+  ];
+  for (const step of order) {
+    yield DELIVERY[step];
+    steps[step]();
+  }
+}
+
+const swapped = (a: number, b: number): number[] => IN_ORDER.map((step) => (step === a ? b : step === b ? a : step));
+
+describe('a delivery', () => {
+  it('has one fate wherever its thread died: counted once, in flight once, or not begun', () => {
+    const { schedules, violation } = explore(delivering(IN_ORDER));
+    expect(violation).toBeUndefined();
+    expect(schedules).toBeGreaterThan(3 * DELIVERY.length);
+  });
+
+  it.each([
+    ['D1: POSITION and LANE', 0, 1, /^delivery at \S+ is in flight after/],
+    ['D1 and the handler', 1, 2, /^\d begun, \d counted, none in flight/],
+    ['the handler and D3', 2, 4, /^settled up to/],
+    ['D2 and D3', 3, 4, /^settled up to/],
+    ['D3 and D4', 4, 5, /^settled up to/],
+    ['D3 and D5', 4, 6, /^delivery at \S+ is in flight after/],
+    ['D4 and D6', 5, 7, /^settled up to/],
+    ['D5 and D6', 6, 7, /^settled up to/],
+    ['D6 and C3', 7, 8, /^settled up to/],
+  ])('has not when %s are swapped', (_, a, b, problem) => {
+    const { violation } = explore(delivering(swapped(a, b)));
+    expect(violation).toMatch(problem);
+    expect(violation).toMatch(/pump: dies before/);
+  });
+
+  it('does not need the order of D4 and D5', () => {
+    expect(explore(delivering(swapped(5, 6))).violation).toBeUndefined();
+  });
+});
+
+// ------------------------------------------------------------------------------------------------------- the real code
+
+const TICK = 1;
+const OTHER = 2;
+/** The subscription wants the first type only. */
+const TYPES = [OTHER, TICK, OTHER, TICK, TICK, OTHER];
+const TICKS = 3;
+
+type Behaviour = () => unknown;
+
+/** The real dispatcher on a thread that lives to make so many stores. */
+function dispatching(behaviour: Behaviour, life?: number, attempt = 1) {
+  const thread = new MortalThread(life);
+  const { block: producer, lane, view } = laneOf({ capacity: 256, types: 2, position: START });
+  const { block, gate } = new Gatekeeper(lane, 1, [TICK]);
+  lane.setGates([gate]);
+  for (const type of TYPES) {
+    lane.claim(8, type);
+    lane.commit(type);
+  }
+  const records: Place[] = [];
+  view.walk(START, view.end(), (type, position) => {
+    if (type === TICK) records.push({ position, next: view.next(position) });
+  });
+
+  let begun = 0;
+  const handler = (): unknown => {
+    if (!thread.mayStore('handler')) return undefined;
+    begun++;
+    return behaviour();
+  };
+  const quiet = () => undefined;
+  const log = { debug: quiet, info: quiet, warn: quiet, error: quiet };
+  const spec = { id: 1, name: 'ticks', types: [TICK], block: block.source };
+  const subscription = new LocalSubscription(spec, handler, {} as never, log, 1);
+  const wordNames = new Map([
+    [block.settledIndex(0), 'SETTLED'],
+    [block.gatingIndex(0), 'GATING'],
+    [block.gatingIndex(0) + 1, 'GATING_SEQUENCE'],
+  ]);
+  const nameOfWord = namesOf(SubscriptionWord, '_INDEX');
+  const nameOfStat = namesOf(SubscriptionWord, '_F64');
+  const outcomes = Object.values(Outcome).map((outcome) => block.outcomeF64(0, outcome));
+  Object.assign(subscription, {
+    words: thread.watch(subscription.words, (index, value) => {
+      const name = wordNames.get(index) ?? nameOfWord(index);
+      return name === 'LANE' ? nameOfLane(value) : name;
+    }),
+    stats: thread.watch(subscription.stats, (index) => (outcomes.includes(index) ? 'OUTCOME' : nameOfStat(index))),
+  });
+  const place = { block: producer, rank: 0, name: 'market', producer: 0, publisher: 0, lanes: 1 };
+  const reader = new Reader(subscription, place, [null, () => ({}), null], attempt);
+  let ended: () => void = quiet;
+  const dispatcher = new Dispatcher(new ConsumerBlock(ConsumerBlock.create().source).words, {
+    bell: 0,
+    sliceEnd: Infinity,
+    sliceOver: false,
+    overtaken: () => false,
+    deliveryStarted: quiet,
+    deliveryEnded: () => {
+      ended();
+    },
+  });
+  return {
+    thread,
+    subscription,
+    reader,
+    dispatcher,
+    block,
+    lane,
+    /** Delivers until nothing is left, or the thread is dead. */
+    async deliver(): Promise<void> {
+      while (!thread.dead && reader.hasNews) {
+        const end = new Promise<void>((resolve) => (ended = resolve));
+        dispatcher.burst(reader, Infinity);
+        if (subscription.inFlight !== undefined) await end;
+      }
+    },
+    /** What its successor finds. */
+    recover(): { counted: number; inFlight: InFlight | undefined } {
+      const inFlight = recover(block, 1, nextIn(view));
+      expect(recover(block, 1, nextIn(view))).toEqual(inFlight);
+      return { counted: expectOneFate({ block, records, begun, inFlight }), inFlight };
+    },
+  };
+}
+
+function nameOfLane(value: number): string {
+  if (value === 0) return 'LANE = 0';
+  if ((value & WAITING_BIT) !== 0) return 'LANE = waiting';
+  return value >> OUTCOME_SHIFT === 0 ? 'LANE = tag' : 'LANE = outcome';
+}
+
+/** Goes through all deaths of what `act` makes a dispatcher do. @returns How many there were. */
+async function throughAllDeaths(
+  behaviour: Behaviour,
+  act: (dispatching_: ReturnType<typeof dispatching>) => unknown,
+  check: (found: { counted: number; inFlight: InFlight | undefined }) => void = () => undefined,
+  attempt = 1,
+): Promise<number> {
+  for (let life = 0; ; life++) {
+    const made = dispatching(behaviour, life, attempt);
+    await act(made);
+    const found = made.recover();
+    check(found);
+    if (made.thread.dead) continue;
+    expect(found).toEqual({ counted: TICKS, inFlight: undefined });
+    return life;
+  }
+}
+
+const returns = (): void => undefined;
+const fails = (): never => {
+  throw new Error('no');
+};
+const resolves = (): Promise<void> => Promise.resolve();
+const rejects = (): Promise<void> => Promise.reject(new Error('no'));
+const never = (): Promise<void> => new Promise(() => undefined);
+
+describe('the dispatcher', () => {
+  let stopWatching: () => void;
+  beforeEach(() => {
+    stopWatching = watchAtomics();
+  });
+  afterEach(() => {
+    stopWatching();
+  });
+
+  /** Stores of the model only, and those that say that a promise is waited for. */
+  async function storesOf(behaviour: Behaviour): Promise<string[]> {
+    const made = dispatching(behaviour);
+    await made.deliver();
+    const known = new Set<string>([...DELIVERY, 'LANE = waiting']);
+    return made.thread.stores.filter((name) => known.has(name));
+  }
+
+  it.each([
+    ['returns', returns],
+    ['throws', fails],
+  ])('makes its stores in the order of the model when a handler %s', async (_, behaviour) => {
+    const stores = await storesOf(behaviour);
+    // It gives back the room of records that it only skips too: at the start of the lane, and at its end.
+    expect(stores).toEqual([...Array.from({ length: TICKS }, () => DELIVERY).flat(), 'GATING']);
+  });
+
+  it.each([
+    ['resolves', resolves],
+    ['rejects', rejects],
+  ])('makes its stores in the order of the model when a handler %s', async (_, behaviour) => {
+    const stores = await storesOf(behaviour);
+    const [position, tag, handler, ...ending] = DELIVERY;
+    const awaited = [position, tag, handler, 'LANE = waiting', 'GATING', ...ending];
+    const first = stores.slice(0, awaited.length);
+    expect(first).toEqual(awaited);
+    expect(stores.filter((name) => name === 'LANE = 0')).toHaveLength(TICKS);
+  });
+
+  it.each([
+    ['returns', returns],
+    ['throws', fails],
+    ['resolves', resolves],
+    ['rejects', rejects],
+  ] as [string, Behaviour][])(
+    'leaves every delivery with one fate, whichever store it died before, when a handler %s',
+    async (_, behaviour) => {
+      const deaths = await throughAllDeaths(behaviour, (made) => made.deliver());
+      expect(deaths).toBeGreaterThanOrEqual(TICKS * DELIVERY.length);
+    },
+  );
+
+  it.each([
+    ['returns', returns, Outcome.processed],
+    ['throws', fails, Outcome.failed],
+    ['resolves', resolves, Outcome.processed],
+    ['rejects', rejects, Outcome.failed],
+  ] as [string, Behaviour, Outcome][])('counts the outcome of a handler that %s', async (_, behaviour, outcome) => {
+    const made = dispatching(behaviour);
+    await made.deliver();
+    expect(made.block.stats[made.block.outcomeF64(0, outcome)]).toBe(TICKS);
+  });
+
+  it('leaves every delivery with one fate while it gives up one that waits', async () => {
+    const giveUpAll = ({ dispatcher, reader, subscription, thread }: ReturnType<typeof dispatching>): void => {
+      while (!thread.dead && reader.hasNews) {
+        dispatcher.burst(reader, Infinity);
+        dispatcher.giveUp(subscription);
+      }
+    };
+    expect(await throughAllDeaths(never, giveUpAll)).toBeGreaterThanOrEqual(TICKS * DELIVERY.length);
+    const made = dispatching(never);
+    giveUpAll(made);
+    expect(made.block.stats[made.block.outcomeF64(0, Outcome.timedOut)]).toBe(TICKS);
+  });
+
+  it('discards each delivery once, whichever store it died before, and reports none in flight', async () => {
+    const discardAll = ({ dispatcher, reader, lane }: ReturnType<typeof dispatching>): void => {
+      dispatcher.discard(reader, lane.cursor);
+    };
+    await throughAllDeaths(returns, discardAll, ({ inFlight }) => {
+      expect(inFlight).toBeUndefined();
+    });
+    const made = dispatching(returns);
+    discardAll(made);
+    expect(made.block.stats[made.block.outcomeF64(0, Outcome.discarded)]).toBe(TICKS);
+    expect(made.reader.hasNews).toBe(false);
+  });
+
+  it('reports the attempt of a redelivery, and 1 for those behind it', async () => {
+    const attempts = new Map<number, Set<number>>();
+    const note = ({ counted, inFlight }: { counted: number; inFlight: InFlight | undefined }): void => {
+      if (inFlight === undefined) return;
+      attempts.set(counted, (attempts.get(counted) ?? new Set()).add(inFlight.attempt));
+    };
+    await throughAllDeaths(returns, (made) => made.deliver(), note, 3);
+    expect(attempts).toEqual(
+      new Map([
+        [0, new Set([3])],
+        [1, new Set([1])],
+        [2, new Set([1])],
+      ]),
+    );
+  });
+});
