@@ -170,6 +170,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
   }
 
   metrics(): MetricsSnapshot {
+    this.#incarnations.engine.outbox.flush(); // what a burst has put off is published
     const { meter, producers, records } = this.#incarnations.wiring;
     return {
       takenAt: Date.now(),
@@ -271,6 +272,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
   async #end(record: SubscriptionRecord): Promise<void> {
     const handle = this.#handles.get(record);
     if (this.#state !== 'created') {
+      record.silence();
       await handle?.ready.catch(() => undefined);
       if (!record.ended && !(await this.#incarnations.detach(record))) return;
     }
@@ -355,6 +357,7 @@ class Handle implements Subscription {
   }
 
   metrics(): SubscriptionMetrics {
+    this.#incarnations.engine.outbox.flush();
     return this.#record.metrics();
   }
 

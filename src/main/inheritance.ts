@@ -3,7 +3,7 @@
  * in flight. Decided from the dead thread's blocks, which nobody writes any more.
  */
 import type { RestartReason } from '../shared/api.js';
-import { recover } from '../shared/dispatch.js';
+import { type InFlight, recover } from '../shared/dispatch.js';
 import { LaneView } from '../shared/lane.js';
 import { Outcome } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
@@ -16,36 +16,52 @@ export interface Death {
   /** The deliveries for which the thread was terminated. */
   readonly late: readonly Late[];
   readonly maxCrashes: number;
+  /** The one whose handler was running; undefined when all that were in flight waited for promises. */
+  readonly suspect?: SubscriptionRecord | undefined;
 }
 
 /** Moves a subscription to a fresh block. */
 export function inherit(record: SubscriptionRecord, death: Death, log: Logger): void {
   const inFlight = finish(record);
-  if (inFlight === undefined) {
-    record.moveOn(undefined);
-    // A redelivery that had not started again keeps its attempt.
-    if (record.redelivery !== undefined && !isStillDue(record, record.redelivery)) record.redelivery = undefined;
-    return;
-  }
+  const before = record.redeliveries.find(
+    ({ address, position }) => address === inFlight?.address && position === inFlight.position,
+  );
+  const verdict = inFlight === undefined ? undefined : judge(record, inFlight, before?.crashes ?? 0, death);
+  const next = inFlight && verdict?.outcome && viewOf(record, inFlight.address).next(inFlight.position);
+  record.moveOn(inFlight && next !== undefined ? { address: inFlight.address, next } : undefined);
+  // Those that have not started again, because another lane came first, keep their attempts.
+  const kept = record.redeliveries.filter((one) => one !== before && isStillDue(record, one));
+  record.redeliveries = kept;
+  if (inFlight === undefined || verdict === undefined) return;
+
   const { address, position, attempt } = inFlight;
-  const { redelivery } = record;
-  const before = redelivery?.address === address && redelivery.position === position ? redelivery.crashes : 0;
-  const crashes = before + (death.reason === 'crash' ? 1 : 0);
-  const late = death.late.some((one) => one.record === record && one.tag === address + 1 && one.position === position);
-  const poison = death.reason === 'crash' && crashes >= death.maxCrashes;
-  if (!late && !poison) {
-    record.moveOn(undefined);
-    record.redelivery = { address, position, attempt: attempt + 1, crashes };
+  const { outcome, crashes } = verdict;
+  if (outcome === undefined) {
+    record.redeliveries = [...kept, { address, position, attempt: attempt + 1, crashes }];
     return;
   }
   const rank = address % record.lanes.length;
-  record.moveOn({ address, next: viewOf(record, address).next(position) });
-  record.countFailure(rank, late ? Outcome.timedOut : Outcome.failed);
-  record.redelivery = undefined;
+  record.countFailure(rank, outcome);
   log.error(
     { subscription: record.name, lane: record.lanes[rank].name, attempt, crashes },
-    late ? `delivery timed out after ${record.options.timeoutMs} ms` : `poison event: its thread died ${crashes} times`,
+    outcome === Outcome.timedOut
+      ? `delivery timed out after ${record.options.timeoutMs} ms`
+      : `poison event: its thread died ${crashes} times`,
   );
+}
+
+/** What becomes of a delivery that was in flight: an outcome, or another attempt. */
+function judge(
+  record: SubscriptionRecord,
+  { address, position }: InFlight,
+  crashesBefore: number,
+  { reason, late, suspect = record, maxCrashes }: Death,
+): { outcome: Outcome | undefined; crashes: number } {
+  const suspected = reason === 'crash' && suspect === record;
+  const crashes = crashesBefore + (suspected ? 1 : 0);
+  const isLate = late.some((one) => one.record === record && one.tag === address + 1 && one.position === position);
+  if (isLate) return { outcome: Outcome.timedOut, crashes };
+  return { outcome: suspected && crashes >= maxCrashes ? Outcome.failed : undefined, crashes };
 }
 
 /** Completes an outcome that the dead thread had decided. @returns The delivery that has none. */

@@ -81,6 +81,10 @@ export class PoolThread {
   readonly #proxy: Comlink.Remote<ControlPort>;
   readonly #abort: AbortController;
   readonly #lost: Promise<never>;
+  /** Whether the thread is gone. One that is terminated in native code goes on until it comes back from there. */
+  hasExited = false;
+  /** Ends all calls that are not answered yet: the thread is given up, whether it has exited or not. */
+  readonly forsake: () => void;
 
   constructor(
     index: number,
@@ -106,7 +110,15 @@ export class PoolThread {
       void task.then(resolve, () => undefined);
     });
     this.exited = exit.then(() => ended);
-    this.#lost = this.exited.then(() => {
+    void this.exited.then(() => {
+      this.hasExited = true;
+    });
+    let forsake = (): void => undefined;
+    const forsaken = new Promise<void>((resolve) => {
+      forsake = resolve;
+    });
+    this.forsake = forsake;
+    this.#lost = Promise.race([this.exited, forsaken]).then(() => {
       port.close();
       throw new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${index} has ended`);
     });

@@ -15,6 +15,7 @@ import { LaneView } from '../shared/lane.js';
 import {
   LaneWord,
   Outcome,
+  OUTCOME_SHIFT,
   OUTCOMES,
   type ProducerBlock,
   SubscriptionBlock,
@@ -76,7 +77,8 @@ export class SubscriptionRecord {
   readonly #producers: number;
   state: SubscriptionState = 'starting';
   block: SubscriptionBlock;
-  redelivery: Redelivery | undefined;
+  /** At most one for each lane. */
+  redeliveries: readonly Redelivery[] = [];
   readonly #reads = new Map<Producer, Reading>();
   /** Counted outside the current block: by former incarnations, or by the main thread. [rank][outcome] */
   readonly #carried: Float64Array[];
@@ -102,6 +104,12 @@ export class SubscriptionRecord {
 
   get reads(): readonly Producer[] {
     return [...this.#reads.keys()];
+  }
+
+  /** Whether its handler was running, in its synchronous part, when its thread was last seen. */
+  get runs(): boolean {
+    const lane = this.block.words[SubscriptionWord.LANE_INDEX];
+    return lane !== 0 && lane >>> OUTCOME_SHIFT === 0;
   }
 
   get ended(): boolean {
@@ -154,6 +162,10 @@ export class SubscriptionRecord {
   retire(producer: Producer): void {
     for (const rank of this.ranks) this.#owedBefore[rank] += this.#owedFrom(producer, rank);
     this.#reads.delete(producer);
+    const first = this.address(producer, 0);
+    this.redeliveries = this.redeliveries.filter(
+      ({ address }) => address < first || address >= first + this.lanes.length,
+    );
   }
 
   /** Counts outcomes that the main thread decides, in the place of a thread that is gone. */
@@ -214,10 +226,15 @@ export class SubscriptionRecord {
     if (this.state !== 'starting') this.activate();
   }
 
+  /** Starts no delivery any more, though it has not been taken from its thread yet. */
+  silence(): void {
+    this.#setMode(SubscriptionMode.ending);
+  }
+
   /** Delivers nothing more: what is left will be discarded. */
   end(): void {
     this.state = 'ending';
-    this.#setMode(SubscriptionMode.ending);
+    this.silence();
   }
 
   /** Counts a failure that the main thread decides, after `moveOn`. */

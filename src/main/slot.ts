@@ -31,6 +31,8 @@ export class Slot {
   readonly restarts: Record<RestartReason, number> = { timeout: 0, crash: 0 };
   /** Set when the main thread terminates the thread: the deliveries that were too slow. */
   late: readonly Late[] | undefined;
+  /** Whether the last thread has exited, so that another may continue its lanes. */
+  mayContinue = false;
   /** Resolves when the current incarnation runs; rejects when none could be started. */
   running: Promise<void> = Promise.resolve();
 

@@ -49,6 +49,8 @@ export class Succession {
     for (const slot of pool) slot.running = this.#launch(slot);
     await Promise.all(pool.map((slot) => slot.running));
     this.#started = true;
+    // One that has died since its own set-up was answered.
+    for (const slot of pool) if (slot.thread?.hasExited) this.#lost(slot, slot.thread, undefined);
     for (const slot of pool) void slot.tell('wired');
   }
 
@@ -103,12 +105,15 @@ export class Succession {
   #lost(slot: Slot, thread: PoolThread, error: unknown): void {
     if (slot.thread !== thread || this.#closing || !this.#started) return;
     const reason: RestartReason = slot.late === undefined ? 'crash' : 'timeout';
-    const death: Death = { reason, late: slot.late ?? [], maxCrashes: this.#options.maxCrashes };
+    const suspect = this.#wiring.records.find((record) => record.thread === slot.index && !record.ended && record.runs);
+    const death: Death = { reason, late: slot.late ?? [], maxCrashes: this.#options.maxCrashes, suspect };
     this.#log.error(
       { thread: slot.index, reason, err: reason === 'crash' ? error : undefined },
       `pool thread ${slot.index} is replaced: ${reason}`,
     );
+    thread.forsake();
     this.close(slot);
+    slot.mayContinue = thread.hasExited;
     slot.succeed(reason);
     // One that is still being attached has read nothing; publishers are seeding the very block that it has.
     const records = this.#wiring.records.filter((record) => record.thread === slot.index && readsAlready(record));
@@ -132,14 +137,21 @@ export class Succession {
     if (!this.#wiring.hasFreeIndex) {
       this.#log.fatal({ thread: slot.index }, 'a successor waits until somebody has read what dead threads published');
     }
-    while (!this.#wiring.hasFreeIndex) {
+    const mayContinue = (): boolean => slot.mayContinue && this.#wiring.producers.includes(slot.producer);
+    while (!this.#wiring.hasFreeIndex && !mayContinue()) {
       this.#wiring.recycle();
       await after(this.#options.watchdogIntervalMs, () => undefined);
       if (this.#closing) return;
     }
-    const producer = this.#wiring.newProducer(slot.index);
+    // With no index left, the lanes of its predecessor go on: that has exited, so they still have one writer. Waiting
+    // instead could be for ever: what holds the indexes may be lanes that only this thread's subscriptions can drain.
+    const producer = this.#wiring.hasFreeIndex ? this.#wiring.newProducer(slot.index) : slot.producer;
+    producer.dead = false;
     slot.producer = producer;
-    const readers = this.#wiring.records.filter((record) => !record.ended);
+    // One that ends is owed nothing that is published from here on, and its cut may have been made already.
+    const readers = this.#wiring.records.filter(
+      (record) => !record.ended && record.state !== 'ending' && !record.reads.includes(producer),
+    );
     for (const record of readers) record.readFromStart(producer);
     const ids = readers.map(({ id }) => id);
     for (const other of this.#wiring.slots) void other.tell('addProducer', toProducerSpec(producer), ids);

@@ -22,6 +22,8 @@ const STALL_INTERVALS = 3;
 /** One delivery that has been seen in flight. */
 interface Watch {
   readonly record: SubscriptionRecord;
+  /** The incarnation's: a redelivery has the same position, and a time of its own. */
+  readonly block: SubscriptionRecord['block'];
   readonly tag: number;
   readonly position: number;
   /** When it was first seen, put off by the time for which it cannot be blamed. */
@@ -116,11 +118,11 @@ export class Watchdog {
     }
     const waiting = (lane & WAITING_BIT) !== 0;
     const watch = this.#watches.get(record);
-    if (watch?.tag === tag && watch.position === position) {
+    if (watch?.block === record.block && watch.tag === tag && watch.position === position) {
       watch.waiting = waiting;
       return watch;
     }
-    const first = { record, tag, position, since: time, waiting, aborted: false };
+    const first = { record, block: record.block, tag, position, since: time, waiting, aborted: false };
     this.#watches.set(record, first);
     return first;
   }

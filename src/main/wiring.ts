@@ -110,14 +110,14 @@ export class Wiring {
 
   /** A subscription, as the thread that runs it is told of it. */
   subscriptionSpec(record: SubscriptionRecord): WorkerSubscriptionSpec {
-    const { id, name, types, block, reads, redelivery } = record;
+    const { id, name, types, block, reads, redeliveries } = record;
     return {
       id,
       name,
       types: types.map((type) => type.index),
       block: block.source,
       reads: reads.map((producer) => producer.index),
-      redelivery,
+      redeliveries,
       handler: record.handler as WorkerSubscriptionSpec['handler'],
     };
   }

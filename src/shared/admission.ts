@@ -133,6 +133,8 @@ export class Admission {
     const { stats } = this.lane;
     const since = now();
     if (this.config.whenFull === 'block') stats[LaneWord.BLOCKED_SINCE_F64] = since;
+    // An event that publishes while its batch is read must not be admitted among the batch's claims.
+    await Promise.resolve();
     while (!this.#admit()) {
       this.#parker.announce();
       if (this.#admit()) {

@@ -199,7 +199,11 @@ export interface EventBus<C extends Catalog> {
   publish(event: EventOf<C>): Promise<void>;
   /** Offers an event and never waits. Throws for a bad event, and before `start`. */
   tryPublish(event: EventOf<C>): PublishOutcome;
-  /** Offers events in order; all are checked before the first becomes visible. Resolves when the last is admitted. */
+  /**
+   * Offers events in order; all are checked before the first becomes visible. Resolves when the last is admitted. Where a
+   * full lane makes publishers wait, it may be admitted in part: if the lane's `timeoutMs` ends the wait, the rest counts
+   * as rejected.
+   */
   publishBatch(events: readonly EventOf<C>[]): Promise<void>;
   subscribe<const T extends TypeOf<C>>(
     type: T | readonly T[],

@@ -28,8 +28,8 @@ export interface SubscriptionSpec {
   readonly block: SharedArrayBuffer;
   /** Indexes of the producers to read. */
   readonly reads: readonly number[];
-  /** The delivery at the start of the lane with this address was in flight when its thread died. */
-  readonly redelivery: { readonly address: number; readonly attempt: number } | undefined;
+  /** Lanes, by address, whose next delivery was in flight when its thread died. */
+  readonly redeliveries: readonly { readonly address: number; readonly attempt: number }[];
 }
 
 export interface WorkerSubscriptionSpec extends SubscriptionSpec {

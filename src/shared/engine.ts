@@ -32,6 +32,8 @@ export class Engine implements EngineControl {
   readonly #producers = new Map<number, KnownProducer>();
   readonly #subscriptions = new Map<number, LocalSubscription>();
   readonly #consumers = new Map<number, Int32Array>();
+  /** Producers that a subscription will read whose module is still being imported. */
+  readonly #expected = new Map<number, Set<number>>();
 
   constructor(setup: EngineSetup, warn: (fields: object, message: string) => void) {
     const catalog = catalogFrom(setup.catalog);
@@ -55,13 +57,20 @@ export class Engine implements EngineControl {
     this.openGates(setup.gates, false);
   }
 
+  /** Announces a subscription before its module is imported: producers may come and go meanwhile. */
+  expect({ id, reads }: SubscriptionSpec): void {
+    if (!this.#expected.has(id)) this.#expected.set(id, new Set(reads));
+  }
+
   /** Starts to run a subscription, from where its block says. */
   attach(spec: SubscriptionSpec, handler: AnyHandler, log: HandlerLogger): void {
     const subscription = new LocalSubscription(spec, handler, this.outbox, log, this.#setup.thread);
     this.#subscriptions.set(spec.id, subscription);
-    for (const index of spec.reads) {
+    const reads = this.#expected.get(spec.id) ?? spec.reads;
+    this.#expected.delete(spec.id);
+    for (const index of reads) {
       const producer = this.#producers.get(index);
-      if (producer !== undefined) this.#read(subscription, producer, spec.redelivery);
+      if (producer !== undefined) this.#read(subscription, producer, spec.redeliveries);
     }
   }
 
@@ -128,13 +137,15 @@ export class Engine implements EngineControl {
     const producer = this.#know(spec);
     for (const id of readers) {
       const subscription = this.#subscriptions.get(id);
-      if (subscription !== undefined) this.#read(subscription, producer, undefined);
+      if (subscription !== undefined) this.#read(subscription, producer, []);
+      else this.#expected.get(id)?.add(spec.index);
     }
   }
 
   /** Forgets a dead thread's lanes; everything in them has been read. */
   removeProducer(index: number): void {
     this.#producers.delete(index);
+    for (const reads of this.#expected.values()) reads.delete(index);
     for (const subscription of this.#subscriptions.values()) {
       const gone = subscription.readers.filter((reader) => reader.producer === index);
       for (const reader of gone) {
@@ -182,7 +193,11 @@ export class Engine implements EngineControl {
     return known;
   }
 
-  #read(subscription: LocalSubscription, producer: KnownProducer, redelivery: SubscriptionSpec['redelivery']): void {
+  #read(
+    subscription: LocalSubscription,
+    producer: KnownProducer,
+    redeliveries: SubscriptionSpec['redeliveries'],
+  ): void {
     const { lanes } = this.#setup;
     lanes.forEach((lane, rank) => {
       const wanted = this.#types.filter(
@@ -203,7 +218,7 @@ export class Engine implements EngineControl {
           lanes: lanes.length,
         },
         decoders,
-        redelivery?.address === address ? redelivery.attempt : 1,
+        redeliveries.find((redelivery) => redelivery.address === address)?.attempt ?? 1,
       );
       subscription.readers.push(reader);
       this.pump.add(reader);

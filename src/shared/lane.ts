@@ -190,12 +190,17 @@ export class Lane implements RecordSink {
     if (payloadBytes > this.#maxPayloadBytes) this.#refuse(payloadBytes);
   }
 
+  /** @throws INVALID_EVENT when not just these records are claimed; nothing is claimed then. */
+  checkClaims(records: number): void {
+    if (this.#claimed !== records) this.#refuseNested();
+  }
+
   /**
    * Makes the one claimed record visible and wakes whoever is parked: at once, or, within a burst on a lane that is not
    * urgent, with the 16th event or when the publisher's synchronous run ends, whichever comes first.
    */
   commit(typeIndex: number): void {
-    if (this.#claimed !== 1) this.#refuseNested();
+    this.checkClaims(1);
     this.#claimed = 0;
     if (this.#groups && this.#clock.bursting) {
       if (typeIndex !== this.#deferredType || !this.#flushIsDue) this.#openGroup(typeIndex);
@@ -216,7 +221,7 @@ export class Lane implements RecordSink {
    * death ends the process: the redo record has room for one type.
    */
   commitAll(types: readonly number[]): void {
-    if (this.#claimed !== types.length) this.#refuseNested();
+    this.checkClaims(types.length);
     if (types.length === 0) return;
     this.flush();
     for (const typeIndex of types) this.#count(typeIndex, 1);

@@ -141,6 +141,8 @@ export class Outbox {
         else if (admission.config.whenFull === 'dropNewest') part.dropped++;
         else throw admission.fullError(`: none of the batch's ${events.length} events was published`);
       }
+      // Before the first lane's part becomes visible: an event may have published on another one while it was read.
+      for (const [{ lane }, { types }] of batch) lane.checkClaims(types.length);
     } catch (error) {
       for (const admission of batch.keys()) admission.lane.rollback();
       for (const event of events) this.#countRefused(event);
@@ -230,8 +232,12 @@ export class Outbox {
 
   /** Counts an event that was refused with an error, if it is known which lane it was for. */
   #countRefused(event: unknown): void {
-    const type = (event as { type?: unknown } | null | undefined)?.type;
-    this.#routes.get(type)?.admission.count('REJECTED_F64', 1);
+    try {
+      const type = (event as { type?: unknown } | null | undefined)?.type;
+      this.#routes.get(type)?.admission.count('REJECTED_F64', 1);
+    } catch {
+      // Its type is a getter that throws, which the caller is told: it belongs to no lane.
+    }
   }
 
   /** Encodes an event that finds no room into bytes of its own. */

@@ -139,10 +139,13 @@ export class Pump implements BurstControl {
     const { stats } = this.#block;
     stats[ConsumerWord.STARTED_F64] = now();
     stats[ConsumerWord.BUSY_SINCE_F64] = now();
+    let turnDue = now() + SLICE_MS;
     while (!this.#stopping) {
       this.#block.words[ConsumerWord.TURNS_INDEX] += 1;
-      if (this.#slice() || (await this.#settleMicrotasks())) {
+      // A steady trickle ends every slice early and every spin: the loop must be turned all the same.
+      if (this.#slice() || (await this.#settleMicrotasks()) || now() >= turnDue) {
         await turn();
+        turnDue = now() + SLICE_MS;
       } else if (!this.#spin()) {
         await this.#park();
       }
@@ -172,7 +175,7 @@ export class Pump implements BurstControl {
   /** Lets paused subscriptions go past what is not for them: they hold their lanes' room only for what is. */
   #skip(): void {
     for (const { readers } of this.#groups) {
-      for (const reader of readers) if (reader.subscription.inFlight === undefined && reader.hasNews) reader.skip();
+      for (const reader of readers) if (reader.subscription.skips && reader.hasNews) reader.skip();
     }
   }
 

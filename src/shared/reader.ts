@@ -88,6 +88,11 @@ export class LocalSubscription {
     return this.inFlight === undefined && this.mode === SubscriptionMode.active;
   }
 
+  /** Whether it may go past records that are not for it. One that ends stands still: its cut is being made. */
+  get skips(): boolean {
+    return this.inFlight === undefined && this.mode !== SubscriptionMode.ending;
+  }
+
   /** Takes a sample into one of the two timings. */
   time(timingF64: number, ms: number): void {
     const { stats, stride } = this;
@@ -184,6 +189,7 @@ export class Reader {
    */
   flush(sequence: number): void {
     const { words } = this.subscription;
+    words[this.settledIndex] = this.position; // else it stays behind by more than half of the numbers, over skipped records
     words[this.gatingIndex + 1] = sequence;
     Atomics.store(words, this.gatingIndex, this.position);
     this.flushed = this.position;

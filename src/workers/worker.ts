@@ -22,6 +22,7 @@ export default async function work({ port }: { readonly port: MessagePort }): Pr
             const [setup] = args as [WorkerSetup];
             worker = setUp(setup);
             // Every module is imported before the first event is read: a late failure would come in mid-feed.
+            for (const spec of setup.subscriptions) worker.engine.expect(spec);
             for (const spec of setup.subscriptions) await attach(worker, spec);
             resolve(worker.engine);
             return { value: undefined };
@@ -49,6 +50,7 @@ function setUp(setup: WorkerSetup): { engine: Engine; logger: Logger } {
 }
 
 async function attach(worker: { engine: Engine; logger: Logger }, spec: WorkerSubscriptionSpec): Promise<void> {
+  worker.engine.expect(spec);
   const handler = await loadHandler(spec.handler);
   worker.engine.attach(spec, handler, worker.logger.child({ subscription: spec.name }));
 }

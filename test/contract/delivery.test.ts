@@ -132,8 +132,9 @@ describe.each(THREADS)('a handler on %s', (thread) => {
     expect(await after('REJECT')).toBe(4);
     expect(await after('fine')).toBe(0);
     expect(await after('THROW', 'fine', 'THROW')).toBe(1);
-    expect(subscription.metrics()).toMatchObject({ processed: 3, failed: 6 });
-    expect(other.metrics()).toMatchObject({ processed: 9, failed: 0, consecutiveFailures: 0 });
+    expect(await after('FINE LATER')).toBe(0);
+    expect(subscription.metrics()).toMatchObject({ processed: 4, failed: 6 });
+    expect(other.metrics()).toMatchObject({ processed: 10, failed: 0, consecutiveFailures: 0 });
   });
 
   it('that fails is logged with stack, event and place', async () => {

@@ -64,26 +64,29 @@ describe.each(THREADS)('HALT on %s', (thread) => {
     ]);
   });
 
-  it('published by a market handler in the middle of a burst runs before the next market event', async () => {
-    const bus = newBus(ROOMY);
-    const notes = new Notes(bus);
-    const ticks = bus.subscribe('TICK', haltAtTen);
-    bus.subscribe(['HALT', 'JOB'], keepOrder);
-    await bus.start();
-    ticks.pause();
-    fill(bus, 1000);
-    ticks.resume();
-    await bus.drain();
-    await bus.publish({ type: 'JOB', n: 0, act: 'report' });
-    const expected: order.Run[] = [{ type: 'TICK', first: 0, last: 9 }];
-    for (const n of range(10)) {
-      expected.push({ type: 'HALT', first: n * 100 + 9, last: n * 100 + 9 });
-      expected.push({ type: 'TICK', first: n * 100 + 10, last: Math.min(n * 100 + 109, 999) });
-    }
-    expect(await orderOf(notes)).toEqual(expected);
-    await bus.drain();
-    expectExact(bus.metrics());
-  });
+  it.each([true, false])(
+    'published by a market handler in the middle of a burst runs before the next market event (ringing: %s)',
+    async (urgent) => {
+      const bus = newBus({ lanes: { ...ROOMY.lanes, control: { urgent } } });
+      const notes = new Notes(bus);
+      const ticks = bus.subscribe('TICK', haltAtTen);
+      bus.subscribe(['HALT', 'JOB'], keepOrder);
+      await bus.start();
+      ticks.pause();
+      fill(bus, 1000);
+      ticks.resume();
+      await bus.drain();
+      await bus.publish({ type: 'JOB', n: 0, act: 'report' });
+      const expected: order.Run[] = [{ type: 'TICK', first: 0, last: 9 }];
+      for (const n of range(10)) {
+        expected.push({ type: 'HALT', first: n * 100 + 9, last: n * 100 + 9 });
+        expected.push({ type: 'TICK', first: n * 100 + 10, last: Math.min(n * 100 + 109, 999) });
+      }
+      expect(await orderOf(notes)).toEqual(expected);
+      await bus.drain();
+      expectExact(bus.metrics());
+    },
+  );
 
   it.each([true, false])(
     'goes before every other lane, and each lane before the less urgent ones (ringing: %s)',

@@ -137,21 +137,21 @@ export class TestEngine {
   subscribe(
     types: TestEvent['type'] | readonly TestEvent['type'][],
     handler: TestHandler,
-    redelivery?: SubscriptionSpec['redelivery'],
+    redeliveries: SubscriptionSpec['redeliveries'] = [],
   ): SubscriptionRecord {
     const record = this.register(typeof types === 'string' ? [types] : types);
-    this.attach(record, handler, redelivery);
+    this.attach(record, handler, redeliveries);
     return record;
   }
 
-  attach(record: SubscriptionRecord, handler: TestHandler, redelivery?: SubscriptionSpec['redelivery']): void {
+  attach(record: SubscriptionRecord, handler: TestHandler, redeliveries: SubscriptionSpec['redeliveries'] = []): void {
     const spec: SubscriptionSpec = {
       id: record.id,
       name: record.name,
       types: record.types.map(({ index }) => index),
       block: record.block.source,
       reads: record.reads.map(({ index }) => index),
-      redelivery,
+      redeliveries,
     };
     this.engine.attach(spec, handler, keepingLog(this.lines));
   }

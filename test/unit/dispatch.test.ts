@@ -5,7 +5,14 @@ import { nudge } from '../../src/shared/engine.js';
 import { ConsumerBlock, LaneWord, Outcome, SubscriptionMode, SubscriptionWord } from '../../src/shared/layout.js';
 import { LocalSubscription, Reader } from '../../src/shared/reader.js';
 import type { SubscriptionRecord } from '../../src/main/record.js';
-import { type EngineOptions, keepingLog, type LogLine, TestEngine, type TestEvent } from '../support/engine.js';
+import {
+  type EngineOptions,
+  keepingLog,
+  type LogLine,
+  TestEngine,
+  type TestEvent,
+  type TestHandler,
+} from '../support/engine.js';
 import { Gatekeeper, laneOf } from '../support/lanes.js';
 
 const made: TestEngine[] = [];
@@ -77,13 +84,26 @@ describe('a handler that fails', () => {
     },
   );
 
-  it('has its failures in a row counted, until a success', async () => {
+  it.each([
+    [
+      'sync',
+      ({ n }: TestEvent) => {
+        if (n !== 4) throw new Error('no');
+      },
+    ],
+    [
+      'async',
+      async ({ n }: TestEvent) => {
+        await Promise.resolve();
+        if (n !== 4) throw new Error('no');
+      },
+    ],
+  ] as [string, TestHandler][])('and is %s has its failures in a row counted, until a success', async (_, handler) => {
     const test = engineWith();
     const seen: number[] = [];
-    const record = test.subscribe('TICK', async ({ n }) => {
+    const record = test.subscribe('TICK', (event, context) => {
       seen.push(consecutive(record));
-      if (n % 2 === 0) await Promise.resolve();
-      if (n !== 4) throw new Error('no');
+      return handler(event, context);
     });
     await ticks(test, 6);
     test.start();
@@ -240,7 +260,7 @@ describe('a redelivery', () => {
     const note = ({ n }: TestEvent, { attempt }: { attempt: number }): void => {
       attempts.push(`${n}: ${attempt}`);
     };
-    test.attach(record, note, { address: market, attempt: 3 });
+    test.attach(record, note, [{ address: market, attempt: 3 }]);
     test.start();
     await test.drained();
     expect(attempts).toEqual(['1: 3', '2: 1', '3: 1']);
@@ -251,7 +271,7 @@ describe('a redelivery', () => {
     const test = engineWith();
     const record = test.register(['TICK']);
     await ticks(test, 2);
-    test.attach(record, () => undefined, { address: record.address(test.producer, 1), attempt: 2 });
+    test.attach(record, () => undefined, [{ address: record.address(test.producer, 1), attempt: 2 }]);
     await endSubscription(test, record);
     expect(record.metrics()).toMatchObject({ discarded: 2, redelivered: 0, pending: 0, exact: true });
   });

@@ -135,20 +135,21 @@ describe('a starvation bound', () => {
   it('of milliseconds gives a waiting lane a turn while the more urgent one never rests', async () => {
     const test = engineWith({ starvation: { events: Infinity, ms: 5 } });
     let ticks = 0;
-    let ticksAtNote = 0;
+    let waited = 0;
     test.subscribe('NOTE', () => {
-      ticksAtNote = ticks;
+      waited = performance.now() - began;
     });
     test.subscribe('TICK', (_, context) => {
       ticks++;
-      if (ticksAtNote === 0 && ticks < 10_000_000) void context.publish({ type: 'TICK', n: 1 });
+      if (waited === 0 && ticks < 10_000_000) void context.publish({ type: 'TICK', n: 1 });
     });
     await test.publish('NOTE', 1);
     for (let n = 1; n <= 100; n++) await test.publish('TICK', n);
+    const began = performance.now();
     test.start();
     await test.drained();
-    expect(ticksAtNote).toBeGreaterThan(100);
-    expect(ticksAtNote).toBeLessThan(10_000_000);
+    expect(waited).toBeGreaterThanOrEqual(5);
+    expect(ticks).toBeLessThan(10_000_000);
   });
 
   it('is off by default: a waiting lane waits for all that is more urgent', async () => {
@@ -356,6 +357,25 @@ describe('a paused subscription', () => {
     setMode(test, 0, SubscriptionMode.active);
     await test.drained();
     expect(order).toEqual(['other 1', 'other 2', 'paused 1', 'paused 2']);
+  });
+
+  it('lets go of what is not for it, and holds its lane from the first event that is', async () => {
+    const test = engineWith();
+    const record = test.subscribe('TICK', nothing);
+    setMode(test, 0, SubscriptionMode.paused);
+    const gating = record.block.gatingIndex(record.address(test.producer, 1));
+    for (const type of ['BAR', 'BAR', 'TICK', 'BAR'] as const) await test.publish(type, 1);
+    const bars = (test.engine.outbox.lanes[1].cursor / 4) * 2;
+    test.start();
+    while (record.block.words[gating] === 0) await turn();
+    expect(record.block.words[gating]).toBe(bars);
+    expect(record.block.words[gating + 1]).toBe(2);
+    // Its settled place goes along: positions can only be compared while they are less than 2^31 apart.
+    expect(record.block.words[record.block.settledIndex(record.address(test.producer, 1))]).toBe(bars);
+    expect(record.metrics()).toMatchObject({ owed: 1, processed: 0, pending: 1 });
+    setMode(test, 0, SubscriptionMode.active);
+    await test.drained();
+    expect(record.metrics()).toMatchObject({ owed: 1, processed: 1, exact: true });
   });
 
   it('that its own handler pauses runs no further event', async () => {
