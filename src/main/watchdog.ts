@@ -83,11 +83,13 @@ export class Watchdog {
     const standsStill = this.#standsStill(this.#incarnations.wiring.slots[thread].consumer);
     // Whoever steps through a handler must not lose the thread under it.
     const debugged = inspector.url() !== undefined;
-    // What happened while this thread was away itself (a long task, a suspended laptop) cannot be told.
+    // Who held up a delivery that waits, while this thread was away itself (in a long task), cannot be told. One that
+    // holds its thread has held it all the time.
     const unseen = Math.max(0, passed - STALL_INTERVALS * this.#intervalMs);
     for (const watch of watches) {
       const held = standsStill && holder !== undefined && watch !== holder;
-      watch.since = Math.min(time, watch.since + (debugged || held ? passed : unseen));
+      const excused = debugged || held ? passed : watch.waiting ? unseen : 0;
+      watch.since = Math.min(time, watch.since + excused);
     }
     const late = watches.filter((watch) => this.#isLate(watch, time)).sort((a, b) => a.since - b.since);
     const blamed = standsStill && holder === undefined ? late.slice(0, 1) : late;

@@ -64,4 +64,8 @@ export class PublishClock {
       });
     }));
   }
+
+  isTurn(promise: Promise<unknown>): boolean {
+    return promise === this.#turn;
+  }
 }

@@ -208,6 +208,11 @@ export class Outbox {
     return this.#admissions.map((admission) => admission.abandon());
   }
 
+  /** Whether the event of this `publish` was admitted at once: nothing waits but whoever awaits the promise. */
+  wasAdmitted(published: Promise<void>): boolean {
+    return published === ADMITTED || this.#clock.isTurn(published);
+  }
+
   #admitted(): Promise<void> {
     return this.#clock.overdue && !this.#mortal ? this.#clock.turn() : ADMITTED;
   }

@@ -2,7 +2,7 @@
  * What one delivery publishes. A delivery ends only when all of it was admitted, so a handler that does not await cannot
  * run ahead of a full lane; and a refusal that the handler did not look at fails the delivery instead of getting lost.
  */
-import { ADMITTED, type Outbox } from './outbox.js';
+import type { Outbox } from './outbox.js';
 
 /** A promise that knows whether anyone has asked for its result. */
 class Admission extends Promise<unknown> {
@@ -32,7 +32,7 @@ export class Publishes {
 
   publish(event: unknown): Promise<unknown> {
     const published = this.#outbox.publish(event);
-    if (published === ADMITTED) return published;
+    if (this.#outbox.wasAdmitted(published)) return published;
     const admission = new Admission((resolve, reject) => {
       published.then(resolve, reject);
     });

@@ -1,7 +1,8 @@
 // Handlers that take too long, and what that means for the others.
 import { setImmediate as turn } from 'node:timers/promises';
 import type { EventBus, SubscriptionMetrics } from 'lanebus';
-import { describe, expect, it } from 'vitest';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { type C, epochNow, type Tick } from '../support/handlers/catalog.js';
 import type * as hang from '../support/handlers/hang.js';
 import { busy } from '../support/handlers/hang.js';
@@ -14,6 +15,16 @@ const tick = (n: number, symbol = 'ESH4'): Tick => ({ type: 'TICK', n, symbol, p
 
 /** The contract: timeoutMs + graceMs + this. */
 const SLACK_MS = 100;
+/** How late this thread's own timers were during the test: that much the machine took, not the watchdog. */
+const lag = monitorEventLoopDelay({ resolution: 5 });
+lag.enable();
+beforeEach(() => {
+  lag.reset();
+});
+
+function slackMs(): number {
+  return SLACK_MS + (lag.max > 0 ? lag.max / 1e6 : 0);
+}
 
 /** Resolves with the time at which a thread has been replaced `restarts` times. */
 async function whenReplaced(bus: EventBus<C>, thread: number, restarts: number): Promise<number> {
@@ -72,7 +83,7 @@ describe('a handler in an infinite loop', () => {
     );
     for (const ms of stoppedAfter) {
       expect(ms).toBeGreaterThanOrEqual(timeoutMs + graceMs);
-      expect(ms).toBeLessThanOrEqual(timeoutMs + graceMs + SLACK_MS);
+      expect(ms).toBeLessThanOrEqual(timeoutMs + graceMs + slackMs());
     }
     expectExact(bus.metrics());
     expect(looping.metrics()).toMatchObject({
@@ -98,7 +109,7 @@ describe('a handler in an infinite loop', () => {
     await bus.publish({ type: 'JOB', n: 2, act: '' });
     const [begun] = await notes.until('begun');
     const gone = await whenReplaced(bus, 1, 1);
-    expect(gone - begun.at).toBeLessThanOrEqual(100 + SLACK_MS);
+    expect(gone - begun.at).toBeLessThanOrEqual(100 + slackMs());
     await bus.drain();
     expect(jobs.metrics()).toMatchObject({ owed: 2, processed: 1, timedOut: 1, redelivered: 0 });
     expectExact(bus.metrics());
@@ -128,7 +139,7 @@ describe('an async handler past its deadline', () => {
     const [begun] = notes.of('begun');
     expect(aborted.data).toBe('TimeoutError');
     expect(aborted.at - begun.at).toBeGreaterThanOrEqual(59);
-    expect(aborted.at - begun.at).toBeLessThanOrEqual(60 + SLACK_MS);
+    expect(aborted.at - begun.at).toBeLessThanOrEqual(60 + slackMs());
     await bus.drain();
     expect(jobs.metrics()).toMatchObject({ owed: 1, processed: 1, failed: 0, timedOut: 0, redelivered: 0 });
     expect(bus.metrics().threads[1]).toMatchObject({ incarnation: 0, restarts: { timeout: 0, crash: 0 } });
@@ -274,7 +285,7 @@ describe('a limit of its own', () => {
     await bus.start();
     await bus.publish({ type: 'JOB', n: 1, act: 'loop' });
     const [begun] = await notes.until('begun');
-    expect((await whenReplaced(bus, 1, 1)) - begun.at).toBeLessThanOrEqual(50 + SLACK_MS);
+    expect((await whenReplaced(bus, 1, 1)) - begun.at).toBeLessThanOrEqual(50 + slackMs());
     await bus.drain();
     expect(jobs.metrics()).toMatchObject({ timedOut: 1, exact: true });
   });

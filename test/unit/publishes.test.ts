@@ -38,6 +38,21 @@ describe('what a delivery publishes', () => {
     expect(publishes.pending).toBe(false);
   });
 
+  it('is admitted, and nothing to wait for, when it is only told to let the event loop turn', async () => {
+    const market = new Market('block', { capacityBytes: 1 << 16 });
+    const publishes = new Publishes(market.outbox);
+    const publish = (): Promise<unknown> => publishes.publish({ type: 'TICK', n: 1 });
+    await turn();
+    void publish();
+    const end = performance.now() + 15;
+    while (performance.now() < end);
+    let published = publish();
+    for (let n = 0; n < 64 && published === ADMITTED; n++) published = publish();
+    expect(published).not.toBe(ADMITTED);
+    expect(publishes.pending).toBe(false);
+    await published;
+  });
+
   it.each([
     ['returns', (): undefined => undefined],
     ['is async', async () => Promise.resolve()],
