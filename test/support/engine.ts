@@ -182,9 +182,14 @@ export class TestEngine {
     while (!this.records.every((record) => record.drained));
   }
 
+  /** Resolves when the pump has stopped, whoever told it to. */
+  async stopped(): Promise<void> {
+    await this.#running;
+  }
+
   async stop(): Promise<void> {
     this.engine.stop();
-    await this.#running;
+    await this.stopped();
   }
 }
 

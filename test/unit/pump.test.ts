@@ -197,7 +197,7 @@ describe('a busy pump', () => {
     });
     await test.publish('TICK', 0);
     test.start();
-    await test.stop();
+    await test.stopped();
     expect(ticks).toBeGreaterThanOrEqual(10);
     expect(record.metrics()).toMatchObject({ processed: ticks, owed: ticks + 1, pending: 1, exact: true });
   });
