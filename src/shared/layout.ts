@@ -2,8 +2,9 @@
  * The byte map of everything that threads share. This is the only file that knows offsets.
  *
  * There are three kinds of block, each a SharedArrayBuffer of its own. A block belongs to one incarnation: when a thread
- * is replaced, its successor gets fresh blocks and nobody ever writes to the old ones again. Words written by one side
- * and polled by another stand LINE bytes apart (two cache lines: the adjacent-line prefetcher pairs them).
+ * is replaced, its successor gets fresh blocks and nobody ever writes to the old ones again (one exception, argued in
+ * docs/decisions/0011). Words written by one side and polled by another stand LINE bytes apart (two cache lines: the
+ * adjacent-line prefetcher pairs them).
  *
  * Every block    0  MAGIC  VERSION  KIND  …            written once by the main thread, checked on attach
  *
