@@ -6,7 +6,7 @@ import type { Catalog } from '../shared/catalog.js';
 import type { EngineSetup, GateSpec, ProducerSpec, WorkerSubscriptionSpec } from '../shared/control.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { ConsumerWord, LaneWord, ProducerBlock } from '../shared/layout.js';
-import { ring } from '../shared/parking.js';
+import { rouse } from '../shared/parking.js';
 import { LaneMeter } from './lane-metrics.js';
 import type { ResolvedOptions } from './options.js';
 import { type Producer, type RecordSetup, SubscriptionRecord } from './record.js';
@@ -139,7 +139,7 @@ export class Wiring {
   wakeSkippers(): void {
     for (const { consumer, index } of this.slots) {
       const behind = this.records.some((record) => record.thread === index && readsAlready(record) && !record.drained);
-      if (behind) ring(consumer.words, ConsumerWord.DOORBELL_INDEX);
+      if (behind) rouse(consumer.words, ConsumerWord.DOORBELL_INDEX);
     }
   }
 

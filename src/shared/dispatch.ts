@@ -10,7 +10,8 @@
  *   D6 LANE = 0         nothing in flight
  * Dead before D3: the delivery was in flight, it has no outcome. From D3 on: counter and SETTLED are set (again) from
  * BEFORE and POSITION, which comes to the same however far D4 and D5 had got. `recover` does that; it is run by the main
- * thread on the block of a thread that has exited. Test: test/interleaving/delivery
+ * thread on the block of a thread that has exited. SETTLED also follows GATING at each flush, over records that were
+ * only skipped, so that the two never drift half a number's range apart. Test: test/interleaving/delivery
  */
 import { now } from './clock.js';
 import { toErrorRecord } from './errors.js';
