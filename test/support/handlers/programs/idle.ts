@@ -15,10 +15,14 @@ for (let n = 0; n < 100_000; n++) await bus.publish({ type: 'TICK', n, symbol: '
 await bus.drain();
 // What V8 compiles and collects after the traffic is not the bus's doing.
 await sleep(1_000);
-const begun = performance.now();
-const before = process.cpuUsage();
-await sleep(Number(process.argv[2]));
-const { user, system } = process.cpuUsage(before);
-const share = (user + system) / 1e3 / (performance.now() - begun);
-process.stdout.write(`${JSON.stringify({ share })}\n`);
+// Three times, the smallest counts: a kernel that charges CPU time by its own tick charges a timer that falls on it too much.
+const shares: number[] = [];
+for (let round = 0; round < 3; round++) {
+  const begun = performance.now();
+  const before = process.cpuUsage();
+  await sleep(Number(process.argv[2]));
+  const { user, system } = process.cpuUsage(before);
+  shares.push((user + system) / 1e3 / (performance.now() - begun));
+}
+process.stdout.write(`${JSON.stringify({ share: Math.min(...shares) })}\n`);
 await bus.stop();
