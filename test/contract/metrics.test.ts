@@ -244,7 +244,7 @@ describe('the log', () => {
 
 describe('an idle bus', () => {
   it('with two threads and three subscriptions uses less than 1% of one core', async () => {
-    const { code, errors, lines } = await runProgram('idle', ['3000']);
+    const { code, errors, lines } = await runProgram('idle', ['1500']);
     expect({ code, errors }).toEqual({ code: 0, errors: '' });
     const [{ share }] = lines as { share: number }[];
     process.stdout.write(`CPU time of an idle bus: ${(share * 100).toFixed(2)}% of one core\n`);
