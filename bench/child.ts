@@ -3,11 +3,11 @@ import { parseArgs } from 'node:util';
 import type { Parameters, SystemScenarios } from './scenario.js';
 
 const { values } = parseArgs({
-  options: { scenario: { type: 'string' }, system: { type: 'string' }, parameters: { type: 'string' } },
+  options: { scenario: { type: 'string' }, module: { type: 'string' }, parameters: { type: 'string' } },
 });
-const { scenario = '', system = '', parameters = '{}' } = values;
+const { scenario = '', module = '', parameters = '{}' } = values;
 
-const { scenarios } = (await import(`./systems/${system}.js`)) as { scenarios: SystemScenarios };
-if (!Object.hasOwn(scenarios, scenario)) throw new Error(`system "${system}" does not run scenario "${scenario}"`);
+const { scenarios } = (await import(`./systems/${module}.js`)) as { scenarios: SystemScenarios };
+if (!Object.hasOwn(scenarios, scenario)) throw new Error(`systems/${module} does not run scenario "${scenario}"`);
 const measurement = await scenarios[scenario](JSON.parse(parameters) as Parameters);
 process.stdout.write(`${JSON.stringify(measurement)}\n`);

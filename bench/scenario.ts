@@ -9,17 +9,32 @@ export interface Measurement {
   readonly passed?: boolean;
 }
 
+/** One way to do what a scenario asks: a library, or one of several set-ups of the same one. */
+export interface System {
+  readonly name: string;
+  /** Name of the module in systems/ that runs it. */
+  readonly module: string;
+  /** Slow systems get fewer events, so that a round is neither over before it has settled nor takes minutes. */
+  parameters(quick: boolean): Parameters;
+}
+
+/** Two systems of a scenario by name: one's number is divided by the other's, round by round. */
+export interface Ratio {
+  readonly of: string;
+  readonly over: string;
+}
+
 /** A question, and the systems that can answer it. Each of its measurements runs in a fresh process. */
 export interface Scenario {
   readonly name: string;
   /** What is connected to what, and what the number says. */
   readonly question: string;
   readonly unit: string;
-  /** Lanebus first; each has a module of its name in systems/. */
-  readonly systems: readonly string[];
+  /** The first is the one that is measured against the others, its peers. */
+  readonly systems: readonly [System, ...System[]];
+  /** What the question compares, by the name that the report gives it. */
+  readonly ratios: Readonly<Record<string, Ratio>>;
   readonly rounds: { readonly full: number; readonly quick: number };
-  /** Slow systems get fewer events, so that a round is neither over before it has settled nor takes minutes. */
-  parameters(system: string, quick: boolean): Parameters;
 }
 
 /** What a module in systems/ exports: how it runs each scenario that it knows. */

@@ -1,8 +1,10 @@
 import type { Scenario } from './scenario.js';
+import { fanOut } from './scenarios/fan-out.js';
+import { fanOutKeyed } from './scenarios/fan-out-keyed.js';
 import { oneToOne } from './scenarios/one-to-one.js';
 import { soak } from './scenarios/soak.js';
 
-export const SCENARIOS: readonly Scenario[] = [oneToOne, soak];
+export const SCENARIOS: readonly Scenario[] = [oneToOne, fanOut, fanOutKeyed, soak];
 
 export function scenarioNamed(name: string): Scenario {
   const found = SCENARIOS.find((scenario) => scenario.name === name);

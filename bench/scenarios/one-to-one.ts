@@ -31,13 +31,18 @@ export const oneToOne: Scenario = {
   name: 'one-to-one',
   question: 'one producer, one worker consumer, 64-byte ticks: events a second',
   unit: 'events/s',
-  systems: ['lanebus', 'post-message'],
+  systems: [
+    { name: 'lanebus', module: 'lanebus', parameters: (quick) => sized(5_000_000, quick) },
+    { name: 'post-message', module: 'post-message', parameters: (quick) => sized(500_000, quick) },
+  ],
+  ratios: { 'post-message': { of: 'lanebus', over: 'post-message' } },
   rounds: { full: 5, quick: 3 },
-  parameters(system, quick) {
-    const events = (system === 'lanebus' ? 5_000_000 : 500_000) / (quick ? 5 : 1);
-    return { events, warmup: events / 2, symbols: 16 };
-  },
 };
+
+function sized(full: number, quick: boolean): Parameters {
+  const events = full / (quick ? 5 : 1);
+  return { events, warmup: events / 2, symbols: 16 };
+}
 
 export function symbolsOf({ symbols }: Parameters): readonly string[] {
   return Array.from({ length: symbols }, (_, at) => `ES${at}`);

@@ -2,7 +2,7 @@
  * Topology: one-to-one, for long enough that a leak of a byte for each event would show.
  * Question: does resident memory stay where it was after the first second, within a tenth?
  */
-import type { Measurement, Parameters, Scenario } from '../scenario.js';
+import type { Measurement, Scenario } from '../scenario.js';
 
 export const SAMPLE_INTERVAL_MS = 100;
 const SETTLED_AFTER_MS = 1_000;
@@ -12,11 +12,15 @@ export const soak: Scenario = {
   name: 'soak',
   question: '50 million ticks from one producer to one worker consumer: does resident memory stay flat?',
   unit: 'events/s',
-  systems: ['lanebus'],
+  systems: [
+    {
+      name: 'lanebus',
+      module: 'lanebus',
+      parameters: (quick) => ({ events: quick ? 25_000_000 : 50_000_000, warmup: 0, symbols: 16 }),
+    },
+  ],
+  ratios: {},
   rounds: { full: 1, quick: 1 },
-  parameters(_system, quick): Parameters {
-    return { events: quick ? 25_000_000 : 50_000_000, warmup: 0, symbols: 16 };
-  },
 };
 
 export interface MemorySample {

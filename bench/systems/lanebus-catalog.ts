@@ -1,6 +1,6 @@
-import { bool, defineEvents, f64, symbol, u32 } from 'lanebus';
+import { bool, defineEvents, f64, mergeEvents, symbol, u32 } from 'lanebus';
 
-export const catalog = defineEvents({
+export const ticks = defineEvents({
   TICK: {
     priority: 30,
     key: 'symbol',
@@ -16,10 +16,20 @@ export const catalog = defineEvents({
       sequence: f64(),
     },
   },
-  // The same lane as TICK, so that it is read after the last one.
-  END: { priority: 30, payload: {} },
-  // On a lane of its own: the main thread, which takes it, need not skip the ticks.
-  RESULT: { priority: 1, payload: { count: f64(), sizeSum: f64(), symbolSum: f64(), inOrder: bool() } },
 });
+
+const TICK_BYTES = 64;
+const bytes = ticks.types[0].fixedBytes;
+if (bytes !== TICK_BYTES) throw new Error(`TICK has ${bytes} bytes, the scenarios are about ${TICK_BYTES}`);
+
+export const catalog = mergeEvents(
+  ticks,
+  defineEvents({
+    // The same lane as TICK, so that it is read after the last one.
+    END: { priority: 30, payload: {} },
+    // On a lane of its own: the main thread, which takes it, need not skip the ticks.
+    RESULT: { priority: 1, payload: { count: f64(), sizeSum: f64(), symbolSum: f64(), inOrder: bool() } },
+  }),
+);
 
 export type BenchCatalog = typeof catalog;

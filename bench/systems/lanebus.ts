@@ -6,14 +6,11 @@ import { MemoryRecorder } from '../scenarios/soak.js';
 import { catalog } from './lanebus-catalog.js';
 import type * as consumer from './lanebus-consumer.js';
 
-const TICK_BYTES = 64;
 /** A publisher awaits admission now and then, not for every event: the promise of a lane with room is not made at all. */
 const AWAIT_MASK = 255;
 const SAMPLE_MASK = 0xffff;
 
 async function stream(parameters: Parameters, memory?: MemoryRecorder): Promise<Measurement> {
-  const bytes = catalog.types[0].fixedBytes;
-  if (bytes !== TICK_BYTES) throw new Error(`TICK has ${bytes} bytes, the scenario is about ${TICK_BYTES}`);
   const symbols = symbolsOf(parameters);
   const bus = createBus(catalog, { threads: 1, logger: false });
   let onResult: ((tally: Tally) => void) | undefined;

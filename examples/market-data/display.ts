@@ -1,10 +1,18 @@
+import type { MetricsSnapshot } from 'lanebus';
 import { createLogUpdate } from 'log-update';
-import type { Market } from './market.js';
 import type { RunResult } from './result.js';
 import { count, instrumentTable, laneTable, ledgerTable, subscriptionTable, threadLine } from './tables.js';
 
 const TABLE_INTERVAL_MS = 250;
 const LINE_INTERVAL_MS = 1_000;
+
+/** What goes on: the market of the handlers, or the pipeline. */
+export interface Watched {
+  readonly published: number;
+  readonly halts: number;
+  readonly latestHalt: { readonly instrument: string; readonly reason: string } | undefined;
+  metrics(): MetricsSnapshot;
+}
 
 /** Shows a run while it goes on, until `stop` is called. */
 export interface Display {
@@ -12,7 +20,7 @@ export interface Display {
 }
 
 /** On a terminal a table that is drawn over and over, elsewhere a line a second. */
-export function showProgress(market: Market, title: string, output: NodeJS.WriteStream): Display {
+export function showProgress(market: Watched, title: string, output: NodeJS.WriteStream): Display {
   const speed = new Speed();
   if (!output.isTTY) {
     const timer = setInterval(() => {
@@ -51,7 +59,7 @@ class Speed {
   }
 }
 
-function progressLine(market: Market, speed: Speed): string {
+function progressLine(market: Watched, speed: Speed): string {
   const { published, halts } = market;
   const { lanes, subscriptions, uptimeMs } = market.metrics();
   const depths = Object.entries(lanes)
@@ -68,7 +76,7 @@ function progressLine(market: Market, speed: Speed): string {
   ].join('  ');
 }
 
-function liveView(market: Market, title: string, speed: Speed): string {
+function liveView(market: Watched, title: string, speed: Speed): string {
   const { published, halts, latestHalt } = market;
   const metrics = market.metrics();
   const halt = latestHalt === undefined ? '' : `, the last one: ${latestHalt.instrument}: ${latestHalt.reason}`;

@@ -3,42 +3,49 @@ import { FeedError, instrumentOf, openFeed } from './feed.js';
 import { Market } from './market.js';
 import type { RunOptions } from './options.js';
 import { parseOptions, UsageError } from './options.js';
+import type { Pace } from './pace.js';
+import { runPipeline } from './pipeline/run.js';
 import { problemsOf, resultOf } from './result.js';
 import { simulate } from './simulator.js';
 
 const EXIT_FAILED = 1;
 const EXIT_BAD_INPUT = 2;
 
-async function run(options: RunOptions): Promise<number> {
+/** Until it is done or interrupted. @returns What is wrong with the result, one line each. */
+async function runMarket(options: RunOptions, pace: Omit<Pace, 'onProgress'>): Promise<string[]> {
   const { feed, threads, seed, instruments, json } = options;
   const bursts = feed === undefined ? simulate({ seed, instruments }) : await openFeed(feed);
-  const interrupt = new AbortController();
-  // Ctrl-C under npm arrives twice, once from the terminal and once from npm. The stop that it starts is bounded.
-  const onSignal = (): void => {
-    interrupt.abort();
-  };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   const market = new Market(threads);
   const source =
     feed === undefined ? `simulated exchange, ${instruments} instruments, seed ${seed}` : instrumentOf(feed);
   const title = `Lanebus market data · ${source} · ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
   const display = json ? undefined : showProgress(market, title, process.stdout);
   try {
-    const outcome = await market.run(bursts, {
-      rate: options.rate,
-      seconds: options.seconds,
-      signal: interrupt.signal,
-    });
+    const outcome = await market.run(bursts, pace);
     display?.stop();
-    const interrupted = interrupt.signal.aborted;
+    const interrupted = pace.signal.aborted;
     const about = feed === undefined ? { source, seed, threads, interrupted } : { source, threads, interrupted };
     const result = resultOf(outcome, about);
     process.stdout.write(json ? `${JSON.stringify(result)}\n` : summaryOf(result, title));
-    const problems = problemsOf(result);
+    return problemsOf(result);
+  } finally {
+    display?.stop();
+  }
+}
+
+async function run(options: RunOptions): Promise<number> {
+  const interrupt = new AbortController();
+  // Ctrl-C under npm arrives twice, once from the terminal and once from npm. The stop that it starts is bounded.
+  const onSignal = (): void => {
+    interrupt.abort();
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  try {
+    const pace = { rate: options.rate, seconds: options.seconds, signal: interrupt.signal };
+    const problems = await (options.pipeline === true ? runPipeline(options, pace) : runMarket(options, pace));
     for (const problem of problems) process.stderr.write(`market-data: ${problem}\n`);
     return problems.length === 0 ? 0 : EXIT_FAILED;
   } finally {
-    display?.stop();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }

@@ -1,14 +1,20 @@
 import { availableParallelism } from 'node:os';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { TickSize } from './pipeline/tick-size.js';
 
 export interface RunOptions {
   /** A feed file; the simulated exchange without one. */
   readonly feed?: string;
+  /** Runs the trading pipeline instead of the four handlers. */
+  readonly pipeline?: true;
+  /** The step of the feed's prices, for the pipeline. */
+  readonly tick?: TickSize;
   readonly threads: number;
   /** Wall-clock time to publish for; with a feed, no limit unless given. */
   readonly seconds: number;
   /** Events a second; 0 = as fast as the bus takes them. */
   readonly rate: number;
+  /** Of the simulated exchange; with a feed and the pipeline, the symbols that the feed is published under. */
   readonly instruments: number;
   readonly seed: number;
   readonly json: boolean;
@@ -41,9 +47,18 @@ const DEFAULT_THREADS = Math.min(4, Math.max(2, availableParallelism()));
 const DETAILS = `
 Without --feed, a simulated exchange sends deterministic order flow: the same
 --seed and --instruments give the same events. With --feed those two have no
-effect, --rate defaults to 0 and --seconds to no limit.
+effect (but see --pipeline), --rate defaults to 0 and --seconds to no limit.
 
-The object of --json has: events, book, ledger (per subscription: owed,
+With --pipeline, six stages run in the pool, and each publishes the events of
+the next: order book, features, prediction, signal, execution with fills and
+profit and loss, and risk, whose HALT stops new orders. The same events come to
+the same result on any number of threads. With --feed as well, --instruments
+publishes the feed under so many symbols. The object of --json then has:
+resultDigest (SHA-256 of the final state), state, stages (received, published),
+orders, pnl, instruments, and of those below: events, ledger, eventsPerSecond,
+threads, durationMs, halts, latestHalts, source, seed, interrupted.
+
+Otherwise the object of --json has: events, book, ledger (per subscription: owed,
 processed, failed, timedOut, conflated, discarded, filtered, pending, exact),
 eventsPerSecond, threads; durationMs, received, halts, latestHalts, source,
 seed, interrupted; and by instrument: books, bars, trades, risk. Of several
@@ -61,6 +76,7 @@ export function parseOptions(args: readonly string[], write: (text: string) => v
       'Fans market data out to an order book, bars, trade statistics and a risk monitor, each on a thread of the pool.',
     )
     .option('--feed <file>', 'publish this csv or csv.gz file of market-by-order messages', filePath)
+    .option('--pipeline', 'trade on it instead: book, features, prediction, signal, execution, risk')
     .addOption(integer('--threads <n>', 'threads in the pool', 1, MAX_THREADS).default(DEFAULT_THREADS))
     .addOption(integer('--seconds <s>', `how long to publish (default: ${DEFAULT_SECONDS})`, 1, MAX_SECONDS))
     .addOption(
@@ -71,7 +87,15 @@ export function parseOptions(args: readonly string[], write: (text: string) => v
         MAX_RATE,
       ),
     )
-    .addOption(integer('--instruments <n>', 'simulated instruments', 1, MAX_INSTRUMENTS).default(DEFAULT_INSTRUMENTS))
+    .addOption(
+      integer(
+        '--instruments <n>',
+        `simulated instruments (default: ${DEFAULT_INSTRUMENTS}), or symbols for the feed of a pipeline (default: 1)`,
+        1,
+        MAX_INSTRUMENTS,
+      ),
+    )
+    .option('--tick <size>', 'price step of the feed of a pipeline (default: 0.25)', tickSize)
     .addOption(integer('--seed <n>', 'seed of the simulated exchange', 0, MAX_SEED).default(DEFAULT_SEED))
     .option('--json', 'print one JSON object and nothing else', false)
     .helpOption('--help', 'show this help')
@@ -86,10 +110,15 @@ export function parseOptions(args: readonly string[], write: (text: string) => v
     if (error.exitCode === 0) throw new UsageError('', 0);
     throw new UsageError(refusalOf(error, command.args, refusals), EXIT_USAGE);
   }
-  const options = command.opts<Partial<RunOptions> & Pick<RunOptions, 'threads' | 'instruments' | 'seed' | 'json'>>();
+  const options = command.opts<Partial<RunOptions> & Pick<RunOptions, 'threads' | 'seed' | 'json'>>();
   const simulated = options.feed === undefined;
+  const pipelineFeed = !simulated && options.pipeline === true;
+  if (options.tick !== undefined && !pipelineFeed) {
+    throw new UsageError(`--tick ${options.tick.toString()} needs both --pipeline and --feed, see --help`, EXIT_USAGE);
+  }
   return {
     ...options,
+    instruments: options.instruments ?? (pipelineFeed ? 1 : DEFAULT_INSTRUMENTS),
     seconds: options.seconds ?? (simulated ? DEFAULT_SECONDS : Infinity),
     rate: options.rate ?? (simulated ? DEFAULT_RATE : 0),
   };
@@ -114,6 +143,12 @@ function integer(flags: string, description: string, least: number, most: number
     if (parsed >= least && parsed <= most) return parsed;
     throw new InvalidArgumentError(`Accepted is an integer from ${least} to ${most}.`);
   });
+}
+
+function tickSize(value: string): TickSize {
+  const parsed = TickSize.parse(value);
+  if (parsed !== undefined) return parsed;
+  throw new InvalidArgumentError('Accepted is a decimal number above 0 and below 1000000, with up to 9 decimals.');
 }
 
 function filePath(value: string): string {

@@ -135,6 +135,28 @@ export class OrderBook {
     this.#topAskSize = askSize;
   }
 
+  get topOfBookChanges(): number {
+    return this.#topOfBookChanges;
+  }
+
+  /** NaN if the side is empty; its size is 0 then. */
+  get bestBid(): number {
+    return this.#topBid;
+  }
+
+  get bestBidSize(): number {
+    return this.#topBidSize;
+  }
+
+  /** NaN if the side is empty; its size is 0 then. */
+  get bestAsk(): number {
+    return this.#topAsk;
+  }
+
+  get bestAskSize(): number {
+    return this.#topAskSize;
+  }
+
   summary(): BookSummary {
     const { A, C, F, M, T } = this.#actions;
     return {

@@ -1,6 +1,11 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
-import type { EventBus } from 'lanebus';
-import type { MarketCatalog, MboEvent } from './catalog.js';
+import type { PublishOutcome } from 'lanebus';
+
+/** The part of a bus that takes events. */
+export interface Publisher<E> {
+  publish(event: E): Promise<void>;
+  tryPublish(event: E): PublishOutcome;
+}
 
 export interface Pace {
   /** Events a second, kept on average: a burst goes out whole. 0 = as fast as the bus takes them. */
@@ -20,9 +25,9 @@ const LATE_FACTOR = 1.05;
 const LATE_MS = 250;
 
 /** Publishes bursts at the given pace; the number of events that were admitted. */
-export async function publishAll(
-  bus: Pick<EventBus<MarketCatalog>, 'publish' | 'tryPublish'>,
-  bursts: Iterable<readonly MboEvent[]> | AsyncIterable<readonly MboEvent[]>,
+export async function publishAll<E>(
+  bus: Publisher<E>,
+  bursts: Iterable<readonly E[]> | AsyncIterable<readonly E[]>,
   pace: Pace,
 ): Promise<number> {
   const { rate, signal } = pace;

@@ -91,7 +91,7 @@ export function problemsOf(result: RunResult): string[] {
   return problems;
 }
 
-function ledgerOf(subscription: SubscriptionMetrics): Ledger {
+export function ledgerOf(subscription: SubscriptionMetrics): Ledger {
   const { owed, processed, failed, timedOut, conflated, discarded, filtered, pending, exact } = subscription;
   return { owed, processed, failed, timedOut, conflated, discarded, filtered, pending, exact };
 }

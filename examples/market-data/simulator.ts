@@ -55,8 +55,8 @@ export function* simulate(options: SimulatorOptions): Generator<readonly MboEven
   const random = new Random(options.seed);
   const tape = new Tape(random);
   const venues: Venue[] = [];
-  for (let i = 0; i < options.instruments; i++) {
-    const venue = new Venue(instrumentAt(i), random, tape);
+  for (const instrument of instrumentsOf(options.instruments)) {
+    const venue = new Venue(instrument, random, tape);
     venue.open();
     venues.push(venue);
     yield tape.take();
@@ -73,6 +73,11 @@ export function* simulate(options: SimulatorOptions): Generator<readonly MboEven
     }
     yield tape.take();
   }
+}
+
+/** The first so many instruments of the exchange. */
+export function instrumentsOf(count: number): Instrument[] {
+  return Array.from({ length: count }, (_, index) => instrumentAt(index));
 }
 
 function instrumentAt(index: number): Instrument {

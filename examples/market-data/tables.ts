@@ -64,10 +64,10 @@ export function laneTable({ lanes }: MetricsSnapshot): string {
 
 export function subscriptionTable({ subscriptions }: MetricsSnapshot): string {
   return table(
-    ['subscription', 'thread', 'processed', 'failed', 'timed out', 'pending', 'mean µs', 'max µs', 'wait µs'],
+    ['subscription', 'threads', 'processed', 'failed', 'timed out', 'pending', 'mean µs', 'max µs', 'wait µs'],
     subscriptions.map((subscription) => [
       subscription.name,
-      subscription.thread.toString(),
+      subscription.threads.join(' '),
       count(subscription.processed),
       count(subscription.failed),
       count(subscription.timedOut),
@@ -85,7 +85,7 @@ export function threadLine({ threads }: MetricsSnapshot): string {
   return ` threads busy  ${busy.join('  ')}   restarts ${restarts}`;
 }
 
-export function ledgerTable({ ledger }: RunResult): string {
+export function ledgerTable({ ledger }: Pick<RunResult, 'ledger'>): string {
   return table(
     ['ledger', 'owed', 'processed', 'failed', 'timed out', 'discarded', 'pending', 'exact'],
     Object.entries(ledger).map(([name, counts]) => [

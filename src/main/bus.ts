@@ -1,6 +1,8 @@
 import type {
   DrainReport,
   EventBus,
+  EventStream,
+  EventStreamOptions,
   Handler,
   MetricsSnapshot,
   PublishOutcome,
@@ -15,16 +17,13 @@ import { unknownTypeError } from '../shared/codec.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { createLogger, type Logger } from '../shared/logger.js';
 import { Incarnations } from './incarnations.js';
-import {
-  type BusOptions,
-  type ResolvedOptions,
-  resolveOptions,
-  resolveSubscribeOptions,
-  resolveTimeout,
-} from './options.js';
+import { openStream, resolveStreamOptions } from './event-stream.js';
+import { once } from './once.js';
+import { type BusOptions, type ResolvedOptions, resolveOptions, resolveTimeout } from './options.js';
 import { after } from './pool.js';
 import { isQuiet } from './quiescence.js';
 import type { SubscriptionRecord } from './record.js';
+import { resolveSubscribeOptions } from './subscribe-options.js';
 import { Watchdog } from './watchdog.js';
 import { isWorkerHandler } from './worker-handlers.js';
 
@@ -88,6 +87,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
       this.#incarnations.wiring.wakeSkippers();
       this.#incarnations.wiring.meter.sample(this.#incarnations.wiring.producers, this.#incarnations.wiring.records);
       this.#incarnations.wiring.recycle();
+      this.#endSpent();
     });
     if (this.#options.metricsLogIntervalMs > 0) {
       this.#metricsTimer = setInterval(() => {
@@ -114,7 +114,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
   subscribe<const T extends TypeOf<C>>(
     type: T | readonly T[],
     handler: Handler<C, T>,
-    options?: SubscribeOptions,
+    options?: SubscribeOptions<C, T>,
   ): Subscription {
     if (this.#state === 'stopping' || this.#state === 'stopped') throw stoppedError('subscribe');
     const names: readonly string[] = typeof type === 'string' ? [type] : type;
@@ -132,22 +132,36 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
         `subscribe "${taken.name}": handler ${nameOf(handler)} is subscribed to it already; a handler has one subscription for a type`,
       );
     }
-    const resolved = resolveSubscribeOptions(options, this.#options);
+    const isFunction = typeof handler === 'function';
+    const resolved = resolveSubscribeOptions(options, this.#options, { types, isFunction });
     const record = this.#incarnations.wiring.newRecord({
       id: this.#nextId++,
       name: resolved.name ?? nameOf(handler),
       types,
       handler: handler as SubscriptionRecord['handler'],
-      thread: typeof handler === 'function' ? 0 : this.#incarnations.wiring.leastLoaded(),
+      threads: isFunction ? [0] : this.#incarnations.wiring.leastLoaded(resolved.threads),
       options: resolved,
     });
     const handle = new Handle(record, this.#incarnations, () => this.#end(record));
     this.#handles.set(record, handle);
     if (this.#state === 'running') void this.#attach(record, handle);
     if (this.#state === 'starting') void this.#attachLater(record, handle);
-    if (resolved.signal?.aborted === true) handle.unsubscribe();
-    resolved.signal?.addEventListener('abort', () => handle.unsubscribe(), { once: true });
+    if (resolved.signal !== undefined) handle.endOn(resolved.signal);
     return handle;
+  }
+
+  events<const T extends TypeOf<C>>(
+    type: T | readonly T[],
+    options?: EventStreamOptions<C, T>,
+  ): EventStream<EventOf<C, T>> {
+    return openStream((handler, given) => this.subscribe(type, handler, given), resolveStreamOptions(options));
+  }
+
+  once<const T extends TypeOf<C>>(
+    type: T | readonly T[],
+    options?: Pick<SubscribeOptions<C, T>, 'name' | 'signal' | 'filter'>,
+  ): Promise<EventOf<C, T>> {
+    return once((handler, given) => this.subscribe(type, handler, given), options);
   }
 
   unsubscribe<T extends TypeOf<C>>(type: T, handler: Handler<C, T>): boolean {
@@ -273,12 +287,19 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     const handle = this.#handles.get(record);
     if (this.#state !== 'created') {
       record.silence();
+      // At once, and also in the middle of a burst: nothing more is to start.
+      this.#incarnations.nudge(record);
       await handle?.ready.catch(() => undefined);
       if (!record.ended && !(await this.#incarnations.detach(record))) return;
     }
     record.state = 'ended';
     this.#handles.delete(record);
     handle?.resolveEnded();
+  }
+
+  /** Those made for one delivery that have had it. */
+  #endSpent(): void {
+    for (const [record, handle] of this.#handles) if (record.isSpent) handle.unsubscribe();
   }
 
   #typesNamed(names: readonly string[]): EventType[] {
@@ -359,6 +380,17 @@ class Handle implements Subscription {
   metrics(): SubscriptionMetrics {
     this.#incarnations.engine.outbox.flush();
     return this.#record.metrics();
+  }
+
+  endOn(signal: AbortSignal): void {
+    const end = (): void => {
+      this.unsubscribe();
+    };
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+    void this.ended.then(() => {
+      signal.removeEventListener('abort', end);
+    });
   }
 
   resolveReady(): void {

@@ -7,12 +7,14 @@ import type { Catalog } from '../shared/catalog.js';
 import { Engine, nudge } from '../shared/engine.js';
 import { Outcome } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
-import { snapshotOf } from '../shared/outbox.js';
-import type { AnyHandler } from '../shared/reader.js';
-import { finish } from './inheritance.js';
+import { type ProducerSnapshot, snapshotOf } from '../shared/outbox.js';
+import type { AnyHandler, AnyPredicate } from '../shared/subscription.js';
+import { describeDeadlock, findDeadlock } from './deadlocks.js';
+import type { Member } from './member.js';
 import type { ResolvedOptions } from './options.js';
 import type { SubscriptionRecord } from './record.js';
-import { rethrowUnlessLost } from './slot.js';
+import { after } from './pool.js';
+import { rethrowUnlessLost, type Slot } from './slot.js';
 import { Succession } from './succession.js';
 import type { Late } from './watchdog.js';
 import { Wiring } from './wiring.js';
@@ -26,6 +28,8 @@ export class Incarnations {
   readonly engine: Engine;
   readonly #succession: Succession;
   readonly #log: Logger;
+  /** Whether a delivery is just being refused. */
+  #breaking = false;
 
   constructor(catalog: Catalog, options: ResolvedOptions, log: Logger) {
     this.wiring = new Wiring(catalog, options);
@@ -46,32 +50,37 @@ export class Incarnations {
       record.activate();
     }
     this.engine.openGates(
-      records.map((record) => this.wiring.gate(record)),
+      records.flatMap((record) => record.members.map((member) => this.wiring.gate(member))),
       false,
     );
-    for (const record of records) if (record.thread === 0) this.#attachHere(record);
+    for (const member of this.wiring.membersOn(0)) this.#attachHere(member);
     void this.engine.pump.run();
     await this.#succession.start();
   }
 
   /** Brings a subscription made while the bus runs to its thread. Resolves when it is owed everything from then on. */
   async attach(record: SubscriptionRecord): Promise<void> {
-    const slot = this.wiring.slots[record.thread];
-    const { consumerId } = slot;
-    const gate = this.wiring.gate(record);
+    const seen = record.members.map((member) => ({ member, consumerId: this.#slotOf(member).consumerId }));
+    for (const producer of this.wiring.producers) if (!producer.dead) record.prepare(producer);
+    const gates = record.members.map((member) => this.wiring.gate(member));
     const opened = this.wiring.slots.map(async (publisher) => {
       const { producer } = publisher;
-      if (publisher.told) record.read(producer, (await publisher.ask('openGates', [gate], true)).published);
+      if (publisher.told) record.read(producer, (await publisher.ask('openGates', gates, true)).published);
       else if (!producer.dead) record.readFromStart(producer);
     });
     // A thread that is lost meanwhile has published its last, and its successor knows of us: nothing later is missed.
     await Promise.all(opened.map((open) => open.catch(rethrowUnlessLost)));
     record.activate();
-    if (slot.consumerId !== consumerId) this.#succession.rewire(slot, [record]);
-    if (slot.index === 0) this.#attachHere(record);
-    else if (slot.told) await slot.tell('attach', this.wiring.subscriptionSpec(record));
-    // If the thread was not told, or is lost by now, the subscription is part of its (successor's) set-up.
-    await slot.running;
+    await Promise.all(
+      seen.map(async ({ member, consumerId }) => {
+        const slot = this.#slotOf(member);
+        if (slot.consumerId !== consumerId) this.#succession.rewire(slot, [member]);
+        if (slot.index === 0) this.#attachHere(member);
+        else if (slot.told) await slot.tell('attach', this.wiring.subscriptionSpec(member));
+        // If the thread was not told, or is lost by now, the subscription is part of its (successor's) set-up.
+        await slot.running;
+      }),
+    );
   }
 
   /**
@@ -80,19 +89,20 @@ export class Incarnations {
    */
   async detach(record: SubscriptionRecord): Promise<boolean> {
     record.end();
-    const slot = this.wiring.slots[record.thread];
-    nudge(slot.consumer.words);
+    for (const member of record.members) nudge(this.#slotOf(member).consumer.words);
+    // Once all are halted they read nothing more, so nothing behind a later cut can have been delivered.
+    let cuts: ReadonlyMap<number, number> | undefined;
+    const left = new Set(record.members);
     for (;;) {
       try {
-        if (!(await slot.isRunning())) {
-          await this.#cut(record);
-          record.discardRest();
-          break;
+        if (cuts === undefined) {
+          await Promise.all(record.members.map((member) => this.#halt(member)));
+          cuts = await this.#cut(record);
         }
-        // Once it is halted it reads nothing more, so nothing behind a later cut can have been delivered.
-        await slot.ask('halt', record.id);
-        const cuts = await this.#cut(record);
-        await slot.ask('detach', record.id, cuts);
+        for (const member of left) {
+          await this.#discard(member, cuts);
+          left.delete(member);
+        }
         break;
       } catch (error) {
         rethrowUnlessLost(error);
@@ -106,7 +116,8 @@ export class Incarnations {
   /** Closes a subscription's books: it reads nothing any more. */
   forget(record: SubscriptionRecord): void {
     record.state = 'ended';
-    for (const slot of this.wiring.slots) void slot.tell('closeGates', record.id);
+    record.close();
+    for (const { id } of record.members) for (const slot of this.wiring.slots) void slot.tell('closeGates', id);
     const [oldest, ...others] = this.wiring.records.filter(({ ended }) => ended);
     if (others.length >= MAX_ENDED) this.wiring.records.splice(this.wiring.records.indexOf(oldest), 1);
   }
@@ -115,18 +126,40 @@ export class Incarnations {
   pause(record: SubscriptionRecord, paused: boolean): void {
     if (record.state === 'ending' || record.ended) return;
     record.pause(paused);
-    nudge(this.wiring.slots[record.thread].consumer.words);
+    this.nudge(record);
   }
 
-  /** Aborts the signal of the subscription's delivery. */
-  abort(record: SubscriptionRecord): void {
-    void this.wiring.slots[record.thread].tell('abort', record.id);
+  /** Lets the subscription's threads see that its state has changed. */
+  nudge(record: SubscriptionRecord): void {
+    for (const member of record.members) nudge(this.#slotOf(member).consumer.words);
+  }
+
+  /** Aborts the signal of a delivery. */
+  abort(member: Member, flight: number): void {
+    void this.#slotOf(member).tell('abort', member.id, flight);
+  }
+
+  /** Looks for handlers that wait for each other's room, and refuses one of each cycle what it has published. */
+  breakDeadlocks(): void {
+    if (this.#breaking) return;
+    const cycle = findDeadlock(this.wiring);
+    if (cycle === undefined) return;
+    const [{ member, flight, position }] = cycle;
+    const refused = this.#slotOf(member).tell('refuse', member.id, flight, position, describeDeadlock(cycle));
+    // Where there is one there may be more, and the next one soon.
+    this.#breaking = true;
+    void refused
+      .then(() => after(1, () => undefined))
+      .then(() => {
+        this.#breaking = false;
+        this.breakDeadlocks();
+      });
   }
 
   /** Ends deliveries that have passed their deadline and their grace. */
   condemn(thread: number, late: readonly Late[]): void {
     if (thread === 0) {
-      for (const { record } of late) this.engine.giveUp(record.id);
+      for (const { member, flight } of late) this.engine.giveUp(member.id, flight);
       return;
     }
     this.#succession.condemn(this.wiring.slots[thread], late);
@@ -151,7 +184,7 @@ export class Incarnations {
     for (const slot of this.wiring.pool) this.#succession.close(slot);
     for (const record of this.wiring.records) {
       if (record.ended) continue;
-      finish(record);
+      for (const member of record.members) member.finish(false);
       record.discardRest();
     }
   }
@@ -164,23 +197,47 @@ export class Incarnations {
     this.wiring.slots[0].state = state;
   }
 
-  #attachHere(record: SubscriptionRecord): void {
-    const log = this.#log.child({ thread: 0, subscription: record.name });
-    const handler = record.handler as AnyHandler;
-    this.engine.attach(this.wiring.subscriptionSpec(record), handler, log);
+  #slotOf(member: Member): Slot {
+    return this.wiring.slots[member.thread];
+  }
+
+  #attachHere(member: Member): void {
+    const { name, handler, options } = member.record;
+    const log = this.#log.child({ thread: 0, subscription: name });
+    const handling = { handler: handler as AnyHandler, predicate: options.predicate as AnyPredicate | undefined };
+    this.engine.attach(this.wiring.subscriptionSpec(member), handling, log);
+  }
+
+  async #halt(member: Member): Promise<void> {
+    const slot = this.#slotOf(member);
+    if (await slot.isRunning()) await slot.ask('halt', member.id);
+  }
+
+  async #discard(member: Member, cuts: ReadonlyMap<number, number>): Promise<void> {
+    const slot = this.#slotOf(member);
+    if (await slot.isRunning()) await slot.ask('detach', member.id, cuts);
+    else member.record.discardRestOf(member);
   }
 
   /** Where all producers stand: nothing behind that is owed to the ending subscription. By lane address. */
   async #cut(record: SubscriptionRecord): Promise<Map<number, number>> {
     const cuts = new Map<number, number>();
+    const lanes = record.lanes.length;
     await Promise.all(
       record.reads.map(async (producer) => {
         const slot = this.wiring.slots[producer.thread];
-        const at = producer.dead || !slot.told ? snapshotOf(producer.block) : await slot.ask('snapshot');
+        const at = producer.dead || !slot.told ? snapshotOf(producer.block) : await this.#snapshot(slot, record);
         record.cut(producer, at);
-        for (const rank of record.ranks) cuts.set(record.address(producer, rank), at.cursors[rank]);
+        for (const rank of record.ranks) cuts.set(producer.index * lanes + rank, at.cursors[rank]);
       }),
     );
     return cuts;
+  }
+
+  /** What is conflated is not read up to a position: there the publisher stops at once. */
+  async #snapshot(slot: Slot, { members, options }: SubscriptionRecord): Promise<ProducerSnapshot> {
+    if (options.mode !== 'conflated') return slot.ask('snapshot');
+    const closed = await Promise.all(members.map(({ id }) => slot.ask('closeGates', id)));
+    return closed[0];
   }
 }

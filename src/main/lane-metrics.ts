@@ -95,14 +95,15 @@ export class LaneMeter {
     const depth = { bytes: 0, events: 0 };
     for (const record of records) {
       if (record.ended || !record.ranks.includes(rank) || !record.reads.includes(producer)) continue;
-      const { words } = record.block;
-      const gating = record.block.gatingIndex(record.address(producer, rank));
-      // The reader's side first: the producer may move on meanwhile, which never makes a depth negative.
-      const position = Atomics.load(words, gating);
-      const sequence = words[gating + 1];
-      const end = Atomics.load(producer.block.control[rank], LaneWord.CURSOR_INDEX);
-      depth.bytes = Math.max(depth.bytes, distance(end, position));
-      depth.events = Math.max(depth.events, distance(producer.block.stats[rank][LaneWord.RECORDS_F64] | 0, sequence));
+      for (const member of record.members) {
+        // The reader's side first: the producer may move on meanwhile, which never makes a depth negative.
+        const gating = member.gating(producer, rank);
+        if (gating === undefined) continue;
+        const end = Atomics.load(producer.block.control[rank], LaneWord.CURSOR_INDEX);
+        const records = producer.block.stats[rank][LaneWord.RECORDS_F64] | 0;
+        depth.bytes = Math.max(depth.bytes, distance(end, gating.position));
+        depth.events = Math.max(depth.events, distance(records, gating.sequence));
+      }
     }
     return depth;
   }

@@ -56,6 +56,7 @@ export function throwProblems(problems: readonly Problem[], what: string): void 
 
 /** `", did you mean …"` when one of the names is a likely misspelling of the name given, else nothing. */
 export function didYouMean(name: string, names: readonly string[]): string {
+  if (names.length === 0) return '';
   const nearest = closest(name, names);
   return distance(name, nearest) <= Math.min(2, (name.length - 1) / 2) ? `; did you mean "${nearest}"?` : '';
 }

@@ -100,14 +100,6 @@ export interface ResolvedOptions {
   readonly env: Readonly<Record<string, string>> | undefined;
 }
 
-/** The options of one subscription, with the bus's own for those that were not given. */
-export interface ResolvedSubscribeOptions {
-  readonly name: string | undefined;
-  readonly timeoutMs: number;
-  readonly graceMs: number;
-  readonly signal: AbortSignal | undefined;
-}
-
 const DEFAULTS = {
   timeoutMs: 10_000,
   graceMs: 1_000,
@@ -178,13 +170,6 @@ const busSchema = section({
   env: z.record(z.string(), z.string({ error: 'a string' }), { error: 'an object from names to strings' }),
 }) satisfies z.ZodType<BusOptions>;
 
-const subscribeSchema = section({
-  name: z.string({ error: 'a text that is not empty' }).min(1, { error: 'a text that is not empty' }),
-  timeoutMs,
-  graceMs,
-  signal: z.instanceof(AbortSignal, { error: 'an AbortSignal' }),
-});
-
 const timeoutSchema = section({ timeoutMs });
 
 /**
@@ -231,19 +216,6 @@ export function resolveOptions(options: unknown, catalog: Catalog): ResolvedOpti
     resourceLimits: withoutUndefined(given.resourceLimits ?? {}),
     execArgv: given.execArgv,
     env: given.env,
-  };
-}
-
-/** The options of `subscribe`, checked and filled from the bus's own. Throws ERR_LANEBUS_OPTIONS. */
-export function resolveSubscribeOptions(options: unknown, defaults: ResolvedOptions): ResolvedSubscribeOptions {
-  const value = options === undefined ? {} : options;
-  throwProblems(findProblems(subscribeSchema, value), 'subscribe');
-  const given = subscribeSchema.parse(value);
-  return {
-    name: given.name,
-    timeoutMs: given.timeoutMs ?? defaults.timeoutMs,
-    graceMs: given.graceMs ?? defaults.graceMs,
-    signal: given.signal,
   };
 }
 

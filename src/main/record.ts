@@ -11,21 +11,26 @@ import type {
   WorkerHandler,
 } from '../shared/api.js';
 import type { EventType } from '../shared/catalog.js';
+import { claimSlots } from '../shared/claims.js';
+import type { ConflationShape } from '../shared/conflation-block.js';
 import { LaneView } from '../shared/lane.js';
 import {
+  CAUSE_BYTES,
+  ClaimBlock,
+  HEADER_BYTES,
   LaneWord,
   Outcome,
-  OUTCOME_SHIFT,
   OUTCOMES,
   type ProducerBlock,
-  SubscriptionBlock,
+  type SubscriptionBlock,
   SubscriptionMode,
   SubscriptionWord,
   TimingWord,
 } from '../shared/layout.js';
-import { laneOf, type LaneSpec } from '../shared/outbox.js';
-import { later } from '../shared/sequence.js';
-import type { ResolvedSubscribeOptions } from './options.js';
+import { laneOf } from '../shared/outbox.js';
+import type { ResolvedLane } from './lane-options.js';
+import { Member } from './member.js';
+import type { ResolvedSubscribeOptions } from './subscribe-options.js';
 
 /** One incarnation of a publishing thread. */
 export interface Producer {
@@ -42,24 +47,17 @@ interface Reading {
   cut: { readonly published: readonly number[]; readonly cursors: readonly number[] } | undefined;
 }
 
-/** A delivery whose thread died under it. */
-export interface Redelivery {
-  readonly address: number;
-  readonly position: number;
-  readonly attempt: number;
-  /** How many of the deaths were the thread's own, not a time-out of another delivery. */
-  readonly crashes: number;
-}
-
 export interface RecordSetup {
   readonly id: number;
   readonly name: string;
   readonly types: readonly EventType[];
+  /** Number of types in the catalog. */
+  readonly typeCount: number;
   readonly handler: HandlerFunction | WorkerHandler;
-  /** 0 is the bus's own thread. */
-  readonly thread: number;
-  readonly lanes: readonly LaneSpec[];
-  /** Number of producers that its block has room for. */
+  /** The threads that share it; 0 is the bus's own. */
+  readonly threads: readonly number[];
+  readonly lanes: readonly ResolvedLane[];
+  /** Number of producers that its blocks have room for. */
   readonly producers: number;
   readonly options: ResolvedSubscribeOptions;
 }
@@ -68,56 +66,91 @@ export class SubscriptionRecord {
   readonly id: number;
   readonly name: string;
   readonly types: readonly EventType[];
+  readonly typeCount: number;
   readonly handler: HandlerFunction | WorkerHandler;
-  readonly thread: number;
   readonly options: ResolvedSubscribeOptions;
+  readonly members: readonly Member[];
   /** Ranks of the lanes that carry its types. */
   readonly ranks: readonly number[];
-  readonly lanes: readonly LaneSpec[];
-  readonly #producers: number;
+  readonly lanes: readonly ResolvedLane[];
   state: SubscriptionState = 'starting';
-  block: SubscriptionBlock;
-  /** At most one for each lane. */
-  redeliveries: readonly Redelivery[] = [];
   readonly #reads = new Map<Producer, Reading>();
-  /** Counted outside the current block: by former incarnations, or by the main thread. [rank][outcome] */
+  /** Claims on a producer's records, by rank. */
+  readonly #claims = new Map<Producer, Map<number, ClaimBlock>>();
+  readonly #indexes: ReadonlySet<number>;
+  /** Counted outside the current blocks: by former incarnations, or by the main thread. [rank][outcome] */
   readonly #carried: Float64Array[];
   /** Owed by producers that are gone. By rank. */
   readonly #owedBefore: Float64Array;
+  #claimants = 0;
   #redelivered = 0;
   readonly #timings = { handler: new Float64Array(4), wait: new Float64Array(4) };
 
   constructor(setup: RecordSetup) {
+    const { options, types, lanes, threads } = setup;
     this.id = setup.id;
     this.name = setup.name;
-    this.types = setup.types;
+    this.types = types;
+    this.typeCount = setup.typeCount;
     this.handler = setup.handler;
-    this.thread = setup.thread;
-    this.options = setup.options;
-    this.lanes = setup.lanes;
-    this.ranks = [...new Set(setup.types.map((type) => laneOf(setup.lanes, type.priority)))].sort((a, b) => a - b);
-    this.#producers = setup.producers;
-    this.#carried = setup.lanes.map(() => new Float64Array(OUTCOMES));
-    this.#owedBefore = new Float64Array(setup.lanes.length);
-    this.block = this.#newBlock();
+    this.options = options;
+    this.lanes = lanes;
+    this.ranks = [...new Set(types.map((type) => laneOf(lanes, type.priority)))].sort((a, b) => a - b);
+    this.#indexes = new Set(types.map(({ index }) => index));
+    this.#carried = lanes.map(() => new Float64Array(OUTCOMES));
+    this.#owedBefore = new Float64Array(lanes.length);
+    const { mode, keys } = options;
+    this.members = threads.map(
+      (thread, index) => new Member(this, thread, { index, of: threads.length, mode, keys }, setup.producers),
+    );
   }
 
   get reads(): readonly Producer[] {
     return [...this.#reads.keys()];
   }
 
-  /** Whether its handler was running, in its synchronous part, when its thread was last seen. */
-  get runs(): boolean {
-    const lane = this.block.words[SubscriptionWord.LANE_INDEX];
-    return lane !== 0 && lane >>> OUTCOME_SHIFT === 0;
-  }
-
   get ended(): boolean {
     return this.state === 'ended';
   }
 
-  address(producer: Producer, rank: number): number {
-    return producer.index * this.lanes.length + rank;
+  wants(typeIndex: number): boolean {
+    return this.#indexes.has(typeIndex);
+  }
+
+  /** The member that a thread runs. */
+  memberOn(thread: number): Member | undefined {
+    return this.members.find((member) => member.thread === thread);
+  }
+
+  newClaimant(): number {
+    return ++this.#claimants;
+  }
+
+  get allClaims(): readonly ClaimBlock[] {
+    return [...this.#claims.values()].flatMap((byRank) => [...byRank.values()]);
+  }
+
+  claims(producer: Producer, rank: number): ClaimBlock {
+    const block = this.#claims.get(producer)?.get(rank);
+    if (block === undefined) throw new RangeError(`subscription "${this.name}" claims nothing of ${producer.index}`);
+    return block;
+  }
+
+  /** Room for the newest event of each key of a lane. */
+  conflationShape(rank: number): ConflationShape {
+    const bytes = this.#typesOn(rank).map(({ fixedBytes }) => HEADER_BYTES + fixedBytes + CAUSE_BYTES);
+    return { keys: this.options.maxKeys, recordBytes: Math.max(...bytes) };
+  }
+
+  /** Makes what its members need to read a producer, before they or the producer are told. */
+  prepare(producer: Producer): void {
+    for (const member of this.members) member.prepare(producer);
+    if (this.options.mode !== 'claimed' || this.#claims.has(producer)) return;
+    const block = (rank: number): ClaimBlock => {
+      const smallest = Math.min(...this.#typesOn(rank).map(({ fixedBytes }) => HEADER_BYTES + fixedBytes));
+      return ClaimBlock.create(claimSlots(this.lanes[rank].capacityBytes, smallest));
+    };
+    this.#claims.set(producer, new Map(this.ranks.map((rank) => [rank, block(rank)])));
   }
 
   /** Takes the events that a producer publishes from now on; `baseline` is what it had published by type index. */
@@ -125,12 +158,10 @@ export class SubscriptionRecord {
     this.#reads.set(producer, { baseline, cut: undefined });
   }
 
-  /** Reads a producer that has published nothing yet. */
+  /** Reads a producer from where it is now: it publishes nothing meanwhile. */
   readFromStart(producer: Producer): void {
-    for (const rank of this.ranks) {
-      const records = producer.block.stats[rank][LaneWord.RECORDS_F64] | 0;
-      this.block.seed(this.address(producer, rank), producer.block.control[rank][LaneWord.CURSOR_INDEX], records);
-    }
+    this.prepare(producer);
+    for (const member of this.members) member.seed(producer);
     this.read(producer, [...producer.block.published]);
   }
 
@@ -140,12 +171,20 @@ export class SubscriptionRecord {
     if (reading !== undefined) reading.cut = at;
   }
 
+  /** Whether the newest event of a type that the producer has published is owed to this subscription. */
+  isOwed(producer: Producer, typeIndex: number): boolean {
+    const reading = this.#reads.get(producer);
+    if (reading === undefined || !this.wants(typeIndex)) return false;
+    const published = producer.block.published[typeIndex];
+    return published > reading.baseline[typeIndex] && published <= (reading.cut?.published[typeIndex] ?? Infinity);
+  }
+
   /** Whether everything that it is owed from the producer has its outcome. */
   hasDrained(producer: Producer): boolean {
     const cut = this.#reads.get(producer)?.cut;
     return this.ranks.every((rank) => {
       const end = cut?.cursors[rank] ?? Atomics.load(producer.block.control[rank], LaneWord.CURSOR_INDEX);
-      return Atomics.load(this.block.words, this.block.gatingIndex(this.address(producer, rank))) === end;
+      return this.members.every((member) => member.hasReached(producer, rank, end));
     });
   }
 
@@ -160,12 +199,18 @@ export class SubscriptionRecord {
 
   /** Leaves a producer whose lanes it has read to their end. */
   retire(producer: Producer): void {
-    for (const rank of this.ranks) this.#owedBefore[rank] += this.#owedFrom(producer, rank);
+    for (const rank of this.ranks) {
+      this.#owedBefore[rank] += this.#owedFrom(producer, rank);
+      for (const member of this.members) this.count(rank, Outcome.discarded, member.lost(producer, rank));
+    }
+    for (const member of this.members) member.retire(producer);
     this.#reads.delete(producer);
-    const first = this.address(producer, 0);
-    this.redeliveries = this.redeliveries.filter(
-      ({ address }) => address < first || address >= first + this.lanes.length,
-    );
+    this.#claims.delete(producer);
+  }
+
+  /** Leaves all producers: its ledger is final, and takes no more memory than its numbers do. */
+  close(): void {
+    for (const producer of this.reads) this.retire(producer);
   }
 
   /** Counts outcomes that the main thread decides, in the place of a thread that is gone. */
@@ -173,52 +218,28 @@ export class SubscriptionRecord {
     this.#carried[rank][outcome] += deliveries;
   }
 
-  /**
-   * Moves to a fresh block, for the next incarnation. The old one is never written again.
-   * @param past A delivery that has got its outcome meanwhile: the next incarnation starts behind it.
-   */
-  moveOn(past: { readonly address: number; readonly next: number } | undefined): void {
-    const old = this.block;
-    const block = this.#newBlock();
-    for (const producer of this.reads) {
-      for (const rank of this.ranks) {
-        const address = this.address(producer, rank);
-        const from = past?.address === address ? past.next : this.settled(producer, rank);
-        block.seed(address, from, old.words[old.gatingIndex(address) + 1]);
-      }
-    }
-    this.#carry(old);
-    Atomics.store(block.words, SubscriptionWord.STATE_INDEX, old.words[SubscriptionWord.STATE_INDEX]);
-    block.words[SubscriptionWord.CONSECUTIVE_INDEX] = old.words[SubscriptionWord.CONSECUTIVE_INDEX];
-    this.block = block;
-  }
-
-  /** Position from which a lane has not been finished. Exact once the thread has exited. */
-  settled(producer: Producer, rank: number): number {
-    const { words } = this.block;
-    const address = this.address(producer, rank);
-    // SETTLED moves with deliveries only, GATING also over records that the subscription does not want.
-    return later(words[this.block.settledIndex(address)], words[this.block.gatingIndex(address)]);
+  /** Keeps what an incarnation has counted, and moves its member to a fresh block. */
+  moveOn(member: Member): void {
+    this.#carry(member.block);
+    member.moveOn();
   }
 
   /** Ends everything that is left `discarded`. No thread runs the subscription any more. */
   discardRest(): void {
-    const wanted = new Set(this.types.map((type) => type.index));
+    for (const member of this.members) this.discardRestOf(member);
+  }
+
+  discardRestOf(member: Member): void {
     for (const [producer, { cut }] of this.#reads) {
       for (const rank of this.ranks) {
-        const lane = new LaneView(producer.block, rank);
-        const end = cut?.cursors[rank] ?? lane.end();
-        lane.walk(this.settled(producer, rank), end, (typeIndex) => {
-          if (wanted.has(typeIndex)) this.count(rank, Outcome.discarded);
-        });
-        this.block.seed(this.address(producer, rank), end, producer.block.stats[rank][LaneWord.RECORDS_F64] | 0);
+        member.discardRest(producer, rank, cut?.cursors[rank] ?? new LaneView(producer.block, rank).end());
       }
     }
   }
 
   /** Delivers from now on, unless it has been paused before. */
   activate(): void {
-    this.state = this.block.words[SubscriptionWord.STATE_INDEX] === SubscriptionMode.paused ? 'paused' : 'active';
+    this.state = this.#mode === SubscriptionMode.paused ? 'paused' : 'active';
   }
 
   pause(paused: boolean): void {
@@ -237,47 +258,60 @@ export class SubscriptionRecord {
     this.silence();
   }
 
-  /** Counts a failure that the main thread decides, after `moveOn`. */
-  countFailure(rank: number, outcome: Outcome): void {
-    this.count(rank, outcome);
-    this.block.words[SubscriptionWord.CONSECUTIVE_INDEX] += 1;
+  /** Whether the one delivery that it was made for has its outcome. */
+  get isSpent(): boolean {
+    if (!this.options.once) return false;
+    const { processed, failed, timedOut } = this.#ledger(this.ranks);
+    return processed + failed + timedOut > 0;
+  }
+
+  get #mode(): number {
+    return this.members[0].block.words[SubscriptionWord.STATE_INDEX];
   }
 
   #setMode(mode: SubscriptionMode): void {
-    Atomics.store(this.block.words, SubscriptionWord.STATE_INDEX, mode);
+    for (const { block } of this.members) Atomics.store(block.words, SubscriptionWord.STATE_INDEX, mode);
   }
 
   metrics(): SubscriptionMetrics {
-    const { words, stats } = this.block;
+    const blocks = this.members.map(({ block }) => block);
+    const stat = (word: number): number[] => blocks.map(({ stats }) => stats[word]);
     return {
       id: this.id,
       name: this.name,
       types: this.types.map((type) => type.name),
       state: this.state,
-      thread: this.thread,
+      threads: this.members.map(({ thread }) => thread),
       ...this.#ledger(this.ranks),
       lanes: Object.fromEntries(this.ranks.map((rank) => [this.lanes[rank].name, this.#ledger([rank])])),
-      consecutiveFailures: words[SubscriptionWord.CONSECUTIVE_INDEX],
-      redelivered: this.#redelivered + stats[SubscriptionWord.REDELIVERED_F64],
-      handler: toTiming(stats, SubscriptionWord.HANDLER_F64, this.#timings.handler),
-      queueWait: toTiming(stats, SubscriptionWord.WAIT_F64, this.#timings.wait),
+      consecutiveFailures: Math.max(...blocks.map(({ words }) => words[SubscriptionWord.CONSECUTIVE_INDEX])),
+      redelivered: sum(stat(SubscriptionWord.REDELIVERED_F64)) + this.#redelivered,
+      // Each thread is told of each gap.
+      missed: Math.max(...this.members.map((member) => member.missed)),
+      handler: toTiming(blocks, SubscriptionWord.HANDLER_F64, this.#timings.handler),
+      queueWait: toTiming(blocks, SubscriptionWord.WAIT_F64, this.#timings.wait),
     };
   }
 
   #ledger(ranks: readonly number[]): Ledger {
-    const sum = (outcome: Outcome): number =>
-      ranks.reduce(
-        (total, rank) => total + this.#carried[rank][outcome] + this.block.stats[this.block.outcomeF64(rank, outcome)],
-        0,
+    const count = (outcome: Outcome): number =>
+      sum(
+        ranks.map((rank) => {
+          const blocks = this.members.map(({ block }) => block.stats[block.outcomeF64(rank, outcome)]);
+          return this.#carried[rank][outcome] + sum(blocks);
+        }),
       );
+    const lost = ranks.flatMap((rank) =>
+      this.reads.flatMap((producer) => this.members.map((member) => member.lost(producer, rank))),
+    );
     // Outcomes first: what is owed may grow while we read, and then only looks pending.
     const outcomes = {
-      processed: sum(Outcome.processed),
-      failed: sum(Outcome.failed),
-      timedOut: sum(Outcome.timedOut),
-      conflated: sum(Outcome.conflated),
-      discarded: sum(Outcome.discarded),
-      filtered: sum(Outcome.filtered),
+      processed: count(Outcome.processed),
+      failed: count(Outcome.failed),
+      timedOut: count(Outcome.timedOut),
+      conflated: count(Outcome.conflated),
+      discarded: count(Outcome.discarded) + sum(lost),
+      filtered: count(Outcome.filtered),
     };
     const drained = this.drained;
     const owed = ranks.reduce((total, rank) => total + this.#owed(rank), 0);
@@ -294,15 +328,17 @@ export class SubscriptionRecord {
     const reading = this.#reads.get(producer);
     if (reading === undefined) return 0;
     const published = reading.cut?.published ?? producer.block.published;
-    return this.types
-      .filter((type) => laneOf(this.lanes, type.priority) === rank)
-      .reduce((sum, type) => sum + published[type.index] - reading.baseline[type.index], 0);
+    return this.#typesOn(rank).reduce((sum, type) => sum + published[type.index] - reading.baseline[type.index], 0);
   }
 
-  #carry({ stats }: SubscriptionBlock): void {
+  #typesOn(rank: number): EventType[] {
+    return this.types.filter((type) => laneOf(this.lanes, type.priority) === rank);
+  }
+
+  #carry(block: SubscriptionBlock): void {
+    const { stats } = block;
     for (const rank of this.ranks) {
-      for (const outcome of Object.values(Outcome))
-        this.count(rank, outcome, stats[this.block.outcomeF64(rank, outcome)]);
+      for (const outcome of Object.values(Outcome)) this.count(rank, outcome, stats[block.outcomeF64(rank, outcome)]);
     }
     this.#redelivered += stats[SubscriptionWord.REDELIVERED_F64];
     for (const [timing, from] of [
@@ -313,17 +349,20 @@ export class SubscriptionRecord {
       timing[TimingWord.MAX] = Math.max(timing[TimingWord.MAX], stats[from + TimingWord.MAX]);
     }
   }
-
-  #newBlock(): SubscriptionBlock {
-    return SubscriptionBlock.create(this.lanes.length, this.#producers * this.lanes.length);
-  }
 }
 
-function toTiming(stats: Float64Array, from: number, carried: Float64Array): Timing {
-  const weight = stats[from + TimingWord.WEIGHT] + carried[TimingWord.WEIGHT];
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+/** The timing of all threads, with what those that are gone had measured. */
+function toTiming(blocks: readonly SubscriptionBlock[], from: number, carried: Float64Array): Timing {
+  const all = [...blocks.map(({ stats }) => stats.subarray(from, from + carried.length)), carried];
+  const total = (word: number): number => sum(all.map((timing) => timing[word]));
+  const weight = total(TimingWord.WEIGHT);
   return {
-    meanMs: weight === 0 ? 0 : (stats[from + TimingWord.SUM] + carried[TimingWord.SUM]) / weight,
-    maxMs: Math.max(stats[from + TimingWord.MAX], carried[TimingWord.MAX]),
-    samples: stats[from + TimingWord.SAMPLES] + carried[TimingWord.SAMPLES],
+    meanMs: weight === 0 ? 0 : total(TimingWord.SUM) / weight,
+    maxMs: Math.max(...all.map((timing) => timing[TimingWord.MAX])),
+    samples: total(TimingWord.SAMPLES),
   };
 }

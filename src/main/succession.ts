@@ -14,7 +14,7 @@ import { rouse } from '../shared/parking.js';
 import { type Death, inherit } from './inheritance.js';
 import type { ResolvedOptions } from './options.js';
 import { after, Pool, type PoolThread, tooLate } from './pool.js';
-import type { SubscriptionRecord } from './record.js';
+import type { Member } from './member.js';
 import { isLost, rethrowUnlessLost, type Slot } from './slot.js';
 import type { Late } from './watchdog.js';
 import { readsAlready, toProducerSpec, type Wiring } from './wiring.js';
@@ -85,15 +85,20 @@ export class Succession {
 
   /** Makes the books of a slot's lanes final: nobody publishes there any more. */
   close(slot: Slot): void {
-    const lost = repair(slot.producer.block);
-    slot.producer.dead = true;
+    const { producer } = slot;
+    const { lost, last } = repair(producer.block);
+    for (const record of this.#wiring.records) {
+      if (record.options.mode !== 'conflated' || !record.reads.includes(producer)) continue;
+      for (const member of record.members) member.repair(producer, last);
+    }
+    producer.dead = true;
     if (lost > 0)
       this.#log.error({ thread: slot.index, dropped: lost }, 'events in the overflow died with their thread');
   }
 
   /** Tells all producers which words hold them back now, and whom to ring. */
-  rewire(slot: Slot, records: readonly SubscriptionRecord[]): void {
-    const gates = records.map((record) => this.#wiring.gate(record));
+  rewire(slot: Slot, members: readonly Member[]): void {
+    const gates = members.map((member) => this.#wiring.gate(member));
     const { consumerId } = slot;
     void Promise.all(this.#wiring.slots.map((publisher) => publisher.tell('openGates', gates, false))).then(
       async () => {
@@ -105,8 +110,14 @@ export class Succession {
   #lost(slot: Slot, thread: PoolThread, error: unknown): void {
     if (slot.thread !== thread || this.#closing || !this.#started) return;
     const reason: RestartReason = slot.late === undefined ? 'crash' : 'timeout';
-    const suspect = this.#wiring.records.find((record) => record.thread === slot.index && !record.ended && record.runs);
-    const death: Death = { reason, late: slot.late ?? [], maxCrashes: this.#options.maxCrashes, suspect };
+    const running = this.#wiring.membersOn(slot.index);
+    const death: Death = {
+      reason,
+      late: slot.late ?? [],
+      maxCrashes: this.#options.maxCrashes,
+      lingers: !thread.hasExited,
+      hasRunning: running.some((member) => member.runs),
+    };
     this.#log.error(
       { thread: slot.index, reason, err: reason === 'crash' ? error : undefined },
       `pool thread ${slot.index} is replaced: ${reason}`,
@@ -116,9 +127,9 @@ export class Succession {
     slot.mayContinue = thread.hasExited;
     slot.succeed(reason);
     // One that is still being attached has read nothing; publishers are seeding the very block that it has.
-    const records = this.#wiring.records.filter((record) => record.thread === slot.index && readsAlready(record));
-    for (const record of records) inherit(record, death, this.#log);
-    this.rewire(slot, records);
+    const members = running.filter(({ record }) => readsAlready(record));
+    for (const member of members) inherit(member, death, this.#log);
+    this.rewire(slot, members);
     this.#rouseAll();
     slot.running = this.#relaunch(slot);
     // Nobody may be waiting for it; a failure has been logged.
@@ -153,8 +164,9 @@ export class Succession {
       (record) => !record.ended && record.state !== 'ending' && !record.reads.includes(producer),
     );
     for (const record of readers) record.readFromStart(producer);
-    const ids = readers.map(({ id }) => id);
-    for (const other of this.#wiring.slots) void other.tell('addProducer', toProducerSpec(producer), ids);
+    const members = readers.flatMap((record) => record.members);
+    const reads = members.map((member) => ({ id: member.id, read: member.readSpec(producer) }));
+    for (const other of this.#wiring.slots) void other.tell('addProducer', toProducerSpec(producer), reads);
   }
 
   async #relaunch(slot: Slot): Promise<void> {
@@ -197,13 +209,13 @@ export class Succession {
       this.#lost(slot, thread, error);
     });
     try {
-      const records = this.#wiring.records.filter((record) => record.thread === slot.index && readsAlready(record));
+      const members = this.#wiring.membersOn(slot.index).filter(({ record }) => readsAlready(record));
       const ready = thread.call('setUp', {
         ...this.#wiring.engineSetup(slot),
         logger: this.#options.logger,
-        subscriptions: records.map((record) => this.#wiring.subscriptionSpec(record)),
+        subscriptions: members.map((member) => this.#wiring.subscriptionSpec(member)),
       });
-      const what = `pool thread ${slot.index} did not import its handlers (${records.map(({ name }) => name).join(', ')})`;
+      const what = `pool thread ${slot.index} did not import its handlers (${members.map(({ record }) => record.name).join(', ')})`;
       const late = await Promise.race([ready, tooLate(this.#options.startTimeoutMs, what)]);
       if (late !== undefined) {
         ready.catch(() => undefined); // it is about to be killed, and says so

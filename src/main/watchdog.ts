@@ -10,10 +10,10 @@
  */
 import inspector from 'node:inspector';
 import { now } from '../shared/clock.js';
-import { ADDRESS_MASK, type ConsumerBlock, ConsumerWord, SubscriptionWord, WAITING_BIT } from '../shared/layout.js';
+import { ADDRESS_MASK, type ConsumerBlock, ConsumerWord, FlightWord, WAITING_BIT } from '../shared/layout.js';
 import { PARKED } from '../shared/parking.js';
 import type { Incarnations } from './incarnations.js';
-import type { SubscriptionRecord } from './record.js';
+import type { Member } from './member.js';
 
 const TIDY_MS = 100;
 /** A look that comes later than this many intervals has missed something. */
@@ -21,9 +21,10 @@ const STALL_INTERVALS = 3;
 
 /** One delivery that has been seen in flight. */
 interface Watch {
-  readonly record: SubscriptionRecord;
+  readonly member: Member;
+  readonly flight: number;
   /** The incarnation's: a redelivery has the same position, and a time of its own. */
-  readonly block: SubscriptionRecord['block'];
+  readonly block: Member['block'];
   readonly tag: number;
   readonly position: number;
   /** When it was first seen, put off by the time for which it cannot be blamed. */
@@ -33,11 +34,12 @@ interface Watch {
 }
 
 /** A delivery that has passed its deadline and its grace. */
-export type Late = Pick<Watch, 'record' | 'tag' | 'position'>;
+export type Late = Pick<Watch, 'member' | 'flight' | 'tag' | 'position'>;
 
 export class Watchdog {
   readonly #incarnations: Incarnations;
-  readonly #watches = new Map<SubscriptionRecord, Watch>();
+  /** By place in flight. */
+  readonly #watches = new Map<Member, (Watch | undefined)[]>();
   readonly #turns = new WeakMap<ConsumerBlock, number>();
   readonly #timer: NodeJS.Timeout;
   readonly #intervalMs: number;
@@ -51,6 +53,7 @@ export class Watchdog {
     let tick = 0;
     this.#timer = setInterval(() => {
       this.#look();
+      this.#incarnations.breakDeadlocks();
       if (++tick % ticks === 0) tidy();
     }, intervalMs).unref();
   }
@@ -63,17 +66,16 @@ export class Watchdog {
     const time = now();
     const passed = time - this.#lookedAt;
     this.#lookedAt = time;
-    let busy = this.#watches.size > 0;
-    for (const record of this.#incarnations.wiring.records)
-      busy ||= record.block.words[SubscriptionWord.LANE_INDEX] !== 0;
-    if (!busy) return; // an idle bus looks fifty times a second: it must cost nothing
     const seen = new Map<number, Watch[]>();
-    for (const record of this.#incarnations.wiring.records) {
-      const watch = this.#sample(record, time);
-      if (watch === undefined) continue;
-      const others = seen.get(record.thread);
-      if (others === undefined) seen.set(record.thread, [watch]);
-      else others.push(watch);
+    for (const { members, ended } of this.#incarnations.wiring.records) {
+      for (const member of members) {
+        if (ended) this.#watches.delete(member);
+        const watches = ended ? [] : this.#sample(member, time);
+        if (watches.length === 0) continue; // an idle bus looks fifty times a second: it must cost nothing
+        const others = seen.get(member.thread);
+        if (others === undefined) seen.set(member.thread, watches);
+        else others.push(...watches);
+      }
     }
     for (const [thread, watches] of seen) this.#judge(thread, watches, time, passed);
   }
@@ -98,35 +100,38 @@ export class Watchdog {
 
   /** Aborts the delivery's signal at its deadline. @returns Whether its grace has passed too. */
   #isLate(watch: Watch, time: number): boolean {
-    const { timeoutMs, graceMs } = watch.record.options;
+    const { timeoutMs, graceMs } = watch.member.record.options;
     const late = time - watch.since - timeoutMs;
     if (timeoutMs === 0 || late < 0) return false;
     if (!watch.aborted) {
       watch.aborted = true;
-      this.#incarnations.abort(watch.record);
+      this.#incarnations.abort(watch.member, watch.flight);
     }
     return late >= graceMs;
   }
 
-  /** @returns The subscription's delivery in flight, with the time of the first look that saw it. */
-  #sample(record: SubscriptionRecord, time: number): Watch | undefined {
-    const { words } = record.block;
-    const lane = Atomics.load(words, SubscriptionWord.LANE_INDEX);
-    const position = Atomics.load(words, SubscriptionWord.POSITION_INDEX);
-    const tag = lane & ADDRESS_MASK;
-    if (tag === 0 || record.ended) {
-      this.#watches.delete(record);
-      return undefined;
-    }
-    const waiting = (lane & WAITING_BIT) !== 0;
-    const watch = this.#watches.get(record);
-    if (watch?.block === record.block && watch.tag === tag && watch.position === position) {
+  /** @returns The deliveries in flight, with the time of the first look that saw each. */
+  #sample(member: Member, time: number): Watch[] {
+    const { block } = member;
+    const { words, flights } = block;
+    const found: Watch[] = [];
+    let watches: (Watch | undefined)[] | undefined;
+    for (let flight = 0; flight < flights; flight++) {
+      const lane = Atomics.load(words, FlightWord.laneIndex(flight));
+      const tag = lane & ADDRESS_MASK;
+      if (tag === 0) continue;
+      const position = Atomics.load(words, FlightWord.positionIndex(flight));
+      const waiting = (lane & WAITING_BIT) !== 0;
+      const before = this.#watches.get(member)?.[flight];
+      const isSame = before?.block === block && before.tag === tag && before.position === position;
+      const watch = isSame ? before : { member, flight, block, tag, position, since: time, waiting, aborted: false };
       watch.waiting = waiting;
-      return watch;
+      found.push(watch);
+      (watches ??= [])[flight] = watch;
     }
-    const first = { record, block: record.block, tag, position, since: time, waiting, aborted: false };
-    this.#watches.set(record, first);
-    return first;
+    if (watches === undefined) this.#watches.delete(member);
+    else this.#watches.set(member, watches);
+    return found;
   }
 
   /** Whether the thread has not turned its loop since the last look, though it is awake. */

@@ -9,6 +9,7 @@ import { ConsumerWord, LaneWord, ProducerBlock } from '../shared/layout.js';
 import { rouse } from '../shared/parking.js';
 import { LaneMeter } from './lane-metrics.js';
 import type { ResolvedOptions } from './options.js';
+import type { Member } from './member.js';
 import { type Producer, type RecordSetup, SubscriptionRecord } from './record.js';
 import { Slot } from './slot.js';
 
@@ -49,16 +50,22 @@ export class Wiring {
     return this.#freeIndexes.length > 0;
   }
 
-  /** A thread with the fewest subscriptions. */
-  leastLoaded(): number {
-    const load = (slot: Slot): number =>
-      this.records.filter((record) => !record.ended && record.thread === slot.index).length;
-    return this.pool.reduce((least, slot) => (load(slot) < load(least) ? slot : least)).index;
+  /** The pool threads with the fewest subscriptions. */
+  leastLoaded(threads: number): number[] {
+    const load = new Map(this.pool.map(({ index }) => [index, this.membersOn(index).length]));
+    const byLoad = [...load].sort(([, a], [, b]) => a - b);
+    return byLoad.slice(0, threads).map(([index]) => index);
   }
 
-  newRecord(setup: Omit<RecordSetup, 'lanes' | 'producers'>): SubscriptionRecord {
+  /** What a thread runs. */
+  membersOn(thread: number): Member[] {
+    return this.records.flatMap((record) => (record.ended ? [] : (record.memberOn(thread) ?? [])));
+  }
+
+  newRecord(setup: Omit<RecordSetup, 'lanes' | 'producers' | 'typeCount'>): SubscriptionRecord {
     const record = new SubscriptionRecord({
       ...setup,
+      typeCount: this.#catalog.types.length,
       lanes: this.#options.lanes,
       producers: producersFor(this.#options.threads),
     });
@@ -96,29 +103,45 @@ export class Wiring {
       producers: this.producers.map(toProducerSpec),
       gates: this.records
         .filter((record) => record.reads.includes(slot.producer) && !record.ended)
-        .map((record) => this.gate(record)),
+        .flatMap((record) => record.members.map((member) => this.gate(member))),
     };
   }
 
-  /** A subscription, as the producers whom it holds back are told of it. */
-  gate(record: SubscriptionRecord): GateSpec {
-    const { consumer, consumerId } = this.slots[record.thread];
-    const { id, name, ranks, block } = record;
-    const types = record.types.map((type) => type.index);
-    return { id, name, types, ranks, block: block.source, consumer: consumer.source, consumerId };
+  /** A subscription on one thread, as the producers whom it holds back are told of it. */
+  gate(member: Member): GateSpec {
+    const { id, record, block, division, conflationSources } = member;
+    const { consumer, consumerId } = this.slots[member.thread];
+    return {
+      id,
+      name: record.name,
+      types: record.types.map((type) => type.index),
+      ranks: record.ranks,
+      block: block.source,
+      consumer: consumer.source,
+      consumerId,
+      division,
+      conflations: conflationSources,
+    };
   }
 
-  /** A subscription, as the thread that runs it is told of it. */
-  subscriptionSpec(record: SubscriptionRecord): WorkerSubscriptionSpec {
-    const { id, name, types, block, reads, redeliveries } = record;
+  /** A subscription on one thread, as that thread is told of it. */
+  subscriptionSpec(member: Member): WorkerSubscriptionSpec {
+    const { id, record, block, division, claimant, fenced, redeliveries } = member;
+    const { name, types, reads, options, handler } = record;
     return {
       id,
       name,
       types: types.map((type) => type.index),
       block: block.source,
-      reads: reads.map((producer) => producer.index),
-      redeliveries,
-      handler: record.handler as WorkerSubscriptionSpec['handler'],
+      division,
+      claimant,
+      fenced,
+      filter: options.filter,
+      once: options.once,
+      reads: reads.map((producer) => member.readSpec(producer)),
+      redeliveries: redeliveries.map(({ address, position, attempt }) => ({ address, position, attempt })),
+      handler: handler as WorkerSubscriptionSpec['handler'],
+      predicate: options.predicate as WorkerSubscriptionSpec['predicate'],
     };
   }
 
@@ -138,7 +161,7 @@ export class Wiring {
   /** Wakes threads that sleep over records that are not for them: until they skip those, the records look pending. */
   wakeSkippers(): void {
     for (const { consumer, index } of this.slots) {
-      const behind = this.records.some((record) => record.thread === index && readsAlready(record) && !record.drained);
+      const behind = this.membersOn(index).some(({ record }) => readsAlready(record) && !record.drained);
       if (behind) rouse(consumer.words, ConsumerWord.DOORBELL_INDEX);
     }
   }

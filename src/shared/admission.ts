@@ -10,11 +10,10 @@ import Queue from 'yocto-queue';
 import { now } from './clock.js';
 import type { RecordSink } from './codec.js';
 import { ErrorCode, LanebusError } from './errors.js';
-import type { Lane } from './lane.js';
+import type { Lane, Origin, Publisher } from './lane.js';
 import { LaneWord } from './layout.js';
 import { Memory } from './memory.js';
 import { Parker, ring } from './parking.js';
-import { distance } from './sequence.js';
 
 export type WhenFull = 'block' | 'reject' | 'dropNewest' | 'spill';
 
@@ -26,9 +25,15 @@ export interface AdmissionConfig {
   readonly spillWatermarkBytes: number;
 }
 
+/** A delivery that cannot end before what its handler has published is admitted. */
+export interface Ticketed extends Origin {
+  awaitRoom(rank: number, tickets: number): void;
+}
+
 /** Someone who waits for the admission of the events that carry it. */
 export interface Ticket {
   readonly deadline: number;
+  delivery: Ticketed | undefined;
   resolve(): void;
   reject(error: LanebusError): void;
 }
@@ -37,6 +42,7 @@ export interface Ticket {
 export interface Held {
   readonly typeIndex: number;
   readonly payload: Uint8Array;
+  readonly origin: Origin | undefined;
   /** Undefined under `spill`, where nobody waits. */
   ticket: Ticket | undefined;
   /** Whether the ticket resolves with this event; false for all but the last of a batch. */
@@ -46,6 +52,8 @@ export interface Held {
 export class Admission {
   readonly lane: Lane;
   readonly config: AdmissionConfig;
+  readonly #rank: number;
+  readonly #publisher: Publisher;
   readonly #warn: (fields: object, message: string) => void;
   readonly #held = new Queue<Held>();
   readonly #parker: Parker;
@@ -53,18 +61,28 @@ export class Admission {
   #waiters = 0;
   #warned = false;
   #flowing = false;
+  /** Events that were dropped and that no notice in the lane tells of yet, by type index. */
+  readonly #gap = new Map<number, number>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(lane: Lane, config: AdmissionConfig, warn: (fields: object, message: string) => void) {
+  constructor(
+    lane: Lane,
+    rank: number,
+    config: AdmissionConfig,
+    publisher: Publisher,
+    warn: (fields: object, message: string) => void,
+  ) {
     this.lane = lane;
+    this.#rank = rank;
     this.config = config;
+    this.#publisher = publisher;
     this.#warn = warn;
     this.#parker = new Parker(lane.control, LaneWord.ROOM_INDEX);
   }
 
   /** Whether an event may enter the lane now without overtaking one that waits. */
   get idle(): boolean {
-    return this.#held.size === 0;
+    return this.#held.size === 0 && this.#gap.size === 0;
   }
 
   /** Whether events that find no room are held (`block`, `spill`). */
@@ -79,10 +97,7 @@ export class Admission {
 
   fullError(detail = ''): LanebusError {
     const { lane } = this;
-    const slowest = lane.gates.reduce<Lane['gates'][number] | undefined>((slow, gate) => {
-      if (slow === undefined) return gate;
-      return distance(slow.words[slow.index], gate.words[gate.index]) > 0 ? gate : slow;
-    }, undefined);
+    const { slowest } = lane;
     const holder = slowest === undefined ? '' : `; it waits for subscription "${slowest.name}"`;
     return new LanebusError(
       ErrorCode.LANE_FULL,
@@ -95,7 +110,7 @@ export class Admission {
     for (const held of events) {
       this.#held.enqueue(held);
       this.#heldBytes += held.payload.length;
-      if (held.ticket !== undefined && held.last) this.#waiters++;
+      if (held.ticket !== undefined && held.last) this.#countTicket(held.ticket, 1);
     }
     if (this.config.whenFull === 'spill') this.#watch();
     this.#show();
@@ -103,9 +118,23 @@ export class Admission {
     if (!this.#flowing) void this.#flow();
   }
 
-  ticket(resolve: () => void, reject: (error: LanebusError) => void): Ticket {
+  /** Counts an event that the lane has no room for, and tells its readers as soon as it has. */
+  drop(typeIndex: number): void {
+    this.count('DROPPED_F64', 1);
+    this.#gap.set(typeIndex, (this.#gap.get(typeIndex) ?? 0) + 1);
+    if (!this.#flowing) void this.#flow();
+  }
+
+  /** Tells of the events dropped so far, if there is room. @returns Whether an event may enter the lane now. */
+  resume(): boolean {
+    while (this.#gap.size > 0) if (!this.lane.noticeGap(this.#gap)) return false;
+    return this.idle;
+  }
+
+  /** @param delivery The one that cannot end before. */
+  ticket(resolve: () => void, reject: (error: LanebusError) => void, delivery?: Ticketed): Ticket {
     const { timeoutMs } = this.config;
-    return { deadline: timeoutMs === 0 ? Infinity : now() + timeoutMs, resolve, reject };
+    return { deadline: timeoutMs === 0 ? Infinity : now() + timeoutMs, delivery, resolve, reject };
   }
 
   /** Releases every waiting publisher with the error. @returns How many there were. Spilled events stay. */
@@ -114,6 +143,32 @@ export class Admission {
     const released = this.#waiters;
     this.#reject(() => true, error);
     return released;
+  }
+
+  /** Releases the publishers that a delivery waits for with the error, unless there is room by now. */
+  refuseFor(delivery: Ticketed, error: LanebusError): void {
+    if (this.#admit() || !this.#isAwaitedBy(delivery)) return;
+    const refused = new Set<Ticket>();
+    const kept: Held[] = [];
+    for (let held = this.#take(); held !== undefined; held = this.#take()) {
+      if (held.ticket?.delivery === delivery) refused.add(held.ticket);
+      else kept.push(held);
+    }
+    this.hold(kept);
+    for (const ticket of refused) {
+      this.count('REJECTED_F64', 1);
+      ticket.reject(error);
+    }
+    this.#admitNext();
+  }
+
+  /** Lets a delivery that has been given up wait for nothing; its events stay. */
+  renounce(delivery: Ticketed): void {
+    for (const { ticket, last } of this.#held) {
+      if (!last || ticket?.delivery !== delivery) continue;
+      delivery.awaitRoom(this.#rank, -1);
+      ticket.delivery = undefined;
+    }
   }
 
   /** Gives up the spilled events. @returns The type index of each. */
@@ -153,8 +208,11 @@ export class Admission {
   /** @returns Whether nothing is held any more. */
   #admit(): boolean {
     const { lane } = this;
+    this.resume();
     for (let held = this.#held.peek(); held !== undefined; held = this.#held.peek()) {
+      this.#publisher.origin = held.origin;
       const at = lane.claim(held.payload.length, held.typeIndex);
+      this.#publisher.origin = undefined;
       if (at < 0) break;
       lane.memory.u8.set(held.payload, at);
       lane.commit(held.typeIndex);
@@ -165,11 +223,16 @@ export class Admission {
     return this.idle;
   }
 
+  #countTicket({ delivery }: Ticket, change: 1 | -1): void {
+    this.#waiters += change;
+    delivery?.awaitRoom(this.#rank, change);
+  }
+
   #take(): Held | undefined {
     const held = this.#held.dequeue();
     if (held === undefined) return undefined;
     this.#heldBytes -= held.payload.length;
-    if (held.ticket !== undefined && held.last) this.#waiters--;
+    if (held.ticket !== undefined && held.last) this.#countTicket(held.ticket, -1);
     if (this.#heldBytes < this.config.spillWatermarkBytes / 2) this.#warned = false;
     return held;
   }
@@ -181,8 +244,17 @@ export class Admission {
       this.count('REJECTED_F64', 1);
       held.ticket.reject(error);
     }
-    this.#show();
-    if (this.idle) ring(this.lane.control, LaneWord.ROOM_INDEX); // nobody is blocked any more
+    this.#admitNext();
+  }
+
+  /** The oldest has gone: there may be room for the next one, or nobody is blocked any more. */
+  #admitNext(): void {
+    if (this.#admit()) ring(this.lane.control, LaneWord.ROOM_INDEX);
+  }
+
+  #isAwaitedBy(delivery: Ticketed): boolean {
+    for (const { ticket } of this.#held) if (ticket?.delivery === delivery) return true;
+    return false;
   }
 
   /** One timer, for the oldest publisher. */

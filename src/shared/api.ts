@@ -31,11 +31,28 @@ export interface HandlerContext<C extends Catalog = Catalog> {
   readonly log: HandlerLogger;
   /** Index of the thread that runs the handler: 0 is the bus's own, pool threads count from 1. */
   readonly thread: number;
+  /** The event whose handler published this one with `context.publish`; undefined for one published by `bus.publish`. */
+  readonly cause: Cause | undefined;
+  /** With `lag: 'conflate'`: older events of the same key that were passed over in favour of this one. Else 0. */
+  readonly skipped: number;
+  /**
+   * Events of this subscription's types that a `dropNewest` lane has refused since the subscription's last delivery from
+   * it. Above 0 once for each gap, on the first delivery after it; told on every thread that shares the subscription.
+   */
+  readonly missed: number;
   /**
    * Publishes a derived event on this thread's own lanes, with the policies and errors of `bus.publish`. The delivery
    * ends only after everything it published was admitted, whether or not the handler awaits the promise.
    */
   publish(event: EventOf<C>): Promise<void>;
+}
+
+/** Which event a derived event comes from: its place in its own lane. */
+export interface Cause {
+  readonly lane: string;
+  /** Index of the thread that had published it. */
+  readonly publisher: number;
+  readonly sequence: number;
 }
 
 export type HandlerResult = void | Promise<void>;
@@ -60,7 +77,33 @@ export interface WorkerHandler<F = unknown> {
 export type Handler<C extends Catalog = Catalog, T extends TypeOf<C> = TypeOf<C>> =
   HandlerFunction<C, T> | WorkerHandler<HandlerFunction<C, T>>;
 
-export interface SubscribeOptions {
+/** One value, a set of values, or a range of numbers (both ends included) that a field is compared with. */
+export type FieldFilter<V> =
+  | V
+  | readonly V[]
+  | (V extends number | bigint ? { readonly min?: V | undefined; readonly max?: V | undefined } : never);
+
+/** Whoever is compared can be: numbers, bigints, booleans, enums and symbols, not `text()`, `bytes()` or `any()`. */
+type FilterableValue = number | bigint | string | boolean;
+
+/**
+ * Conditions on fields that must all hold. Compared in shared memory, before the event is decoded. A field that an event
+ * leaves out fulfils no condition. Of several types, each must have the field.
+ */
+export type EventFilter<C extends Catalog = Catalog, T extends TypeOf<C> = TypeOf<C>> = {
+  readonly [F in FieldOf<C, T> as NonNullable<EventOf<C, T>[F]> extends FilterableValue ? F : never]?:
+    FieldFilter<NonNullable<EventOf<C, T>[F]>> | undefined;
+};
+
+/** The names of the fields that all these types have. */
+export type FieldOf<C extends Catalog, T extends TypeOf<C>> = Exclude<keyof EventOf<C, T>, 'type'> & string;
+
+/** Whether the event is to be delivered. Runs on the handler's thread, before it. An error fails the delivery. */
+export type FilterFunction<C extends Catalog = Catalog, T extends TypeOf<C> = TypeOf<C>> = (
+  event: EventOf<C, T>,
+) => boolean;
+
+export interface SubscribeOptions<C extends Catalog = Catalog, T extends TypeOf<C> = TypeOf<C>> {
   /** For metrics and logs. Default: module and export (`book.js#onTick`), or the function's name. */
   readonly name?: string;
   /** Time a delivery may take, from the handler's start, in ms; 0 = no limit. Default: the bus's `timeoutMs`. */
@@ -69,6 +112,66 @@ export interface SubscribeOptions {
   readonly graceMs?: number;
   /** Ends the subscription when it aborts. */
   readonly signal?: AbortSignal;
+  /** Pool threads that share the deliveries, from 1 to the bus's `threads`. Default 1. A function handler has one. */
+  readonly threads?: number;
+  /** Deliveries that each of its threads may have in flight, 1–1024, for handlers that await. Default 1. */
+  readonly concurrency?: number;
+  /**
+   * What is kept in order when several deliveries may be in flight (`threads` or `concurrency` above 1). `'key'`, the
+   * default: those of one key run one after another, in publish order, on one thread. `'none'`: nothing; any free thread
+   * takes the next event. With one thread and one delivery at a time the order is always each publisher's own.
+   */
+  readonly order?: 'key' | 'none';
+  /** The field that is the key, for all types or by type. Default: each type's key of the catalog. */
+  readonly key?: FieldOf<C, T> | { readonly [K in T]?: FieldOf<C, K> };
+  /**
+   * What happens when the subscription falls behind. `'block'`, the default: its lanes keep the events, and come under
+   * their policies when full. `'conflate'`: only the newest event of each key and type is kept, what it replaces ends `conflated`;
+   * the subscription never holds a lane back. For types of fixed width with a key; one delivery at a time on each thread.
+   */
+  readonly lag?: 'block' | 'conflate';
+  /**
+   * With `lag: 'conflate'`: keys with an undelivered event that are kept, for each thread that publishes and each lane (a
+   * key of two types counts twice), 1–1,048,576; an event of one more key ends `discarded`. Default 16,384.
+   */
+  readonly maxKeys?: number;
+  /**
+   * Delivers only events that pass; the others end `filtered`. Conditions on fields, or a predicate: a function for a
+   * function handler, an export of a module (`workerHandlers`) for a worker handler. After conflation.
+   */
+  readonly filter?: EventFilter<C, T> | FilterFunction<C, T> | WorkerHandler<FilterFunction<C, T>>;
+  /** Delivers one event (that passes the filter), then ends the subscription. For one thread, one delivery at a time. */
+  readonly once?: boolean;
+}
+
+/** How `bus.events` hands events over. */
+export interface EventStreamOptions<C extends Catalog = Catalog, T extends TypeOf<C> = TypeOf<C>> extends Pick<
+  SubscribeOptions<C, T>,
+  'name' | 'signal' | 'filter' | 'key' | 'maxKeys'
+> {
+  /** Events that may wait for the loop, 1–1,048,576. Default 1,024. One more may be in flight under `'block'`. */
+  readonly capacity?: number;
+  /**
+   * What happens when so many wait. `'block'`, the default: the lane keeps the rest, under its policy. `'dropOldest'`,
+   * `'dropNewest'`: the stream counts what it drops in `dropped`. `'conflate'`: as in SubscribeOptions; `capacity` is 1.
+   */
+  readonly lag?: 'block' | 'dropOldest' | 'dropNewest' | 'conflate';
+}
+
+/**
+ * Events as a sequence to loop over, once. Leaving the loop or `return()` ends the subscription. So does an abort: every
+ * `next` that waits or follows then rejects with the signal's reason. What waits is dropped. When the subscription ends
+ * by itself, by `stop` or by `unsubscribe`, the loop still gets what had been handed over.
+ */
+export interface EventStream<E> extends AsyncIterableIterator<E, undefined> {
+  readonly subscription: Subscription;
+  /**
+   * Events that the stream was given and the loop never was: by `lag: 'dropOldest'` or `'dropNewest'`, or because they
+   * waited when the loop was left, aborted or failed.
+   */
+  readonly dropped: number;
+  return(): Promise<IteratorResult<E, undefined>>;
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 export interface Subscription {
@@ -126,8 +229,10 @@ export interface SubscriptionMetrics extends Ledger {
   readonly redelivered: number;
   readonly handler: Timing;
   readonly queueWait: Timing;
-  /** Index of the thread that runs it: 0 is the bus's own, pool threads count from 1. */
-  readonly thread: number;
+  /** Indexes of the threads that run it: 0 is the bus's own, pool threads count from 1. */
+  readonly threads: readonly number[];
+  /** Events of its types that `dropNewest` lanes have refused, as far as it has read of them: see `context.missed`. */
+  readonly missed: number;
 }
 
 /** One priority class, summed over all publishing threads. */
@@ -208,8 +313,24 @@ export interface EventBus<C extends Catalog> {
   subscribe<const T extends TypeOf<C>>(
     type: T | readonly T[],
     handler: Handler<C, T>,
-    options?: SubscribeOptions,
+    options?: SubscribeOptions<C, T>,
   ): Subscription;
+  /**
+   * Events to loop over: `for await (const tick of bus.events('TICK', { signal }))`. The subscription is made at once; one
+   * made before `start` misses nothing. Its handler runs on the bus's own thread.
+   */
+  events<const T extends TypeOf<C>>(
+    type: T | readonly T[],
+    options?: EventStreamOptions<C, T>,
+  ): EventStream<EventOf<C, T>>;
+  /**
+   * The next event of the type (that passes the filter). Rejects with the signal's reason when it aborts, and with
+   * ERR_LANEBUS_STOPPED when the bus stops first.
+   */
+  once<const T extends TypeOf<C>>(
+    type: T | readonly T[],
+    options?: Pick<SubscribeOptions<C, T>, 'name' | 'signal' | 'filter'>,
+  ): Promise<EventOf<C, T>>;
   /** Ends the handler's subscription to the type, with all its types if it was made for several. False if there is none. */
   unsubscribe<T extends TypeOf<C>>(type: T, handler: Handler<C, T>): boolean;
   drain(options?: { readonly timeoutMs?: number }): Promise<DrainReport>;

@@ -2,8 +2,8 @@ import { ErrorCode, LanebusError } from './errors.js';
 import { fieldProblem, type Field, type FieldKind, type ValueOf } from './fields.js';
 import { describeValue, didYouMean, listNames } from './refusal.js';
 
-/** The number of a type takes 11 bits of a record's header, and 0 marks padding. */
-export const MAX_TYPES = 2047;
+/** The number of a type takes 11 bits of a record's header; 0 marks padding, and one more marks gap notices. */
+export const MAX_TYPES = 2046;
 export const MAX_PRIORITY = 1_000_000;
 
 export type Payload = Readonly<Record<string, Field>>;

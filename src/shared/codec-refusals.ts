@@ -54,7 +54,7 @@ function extraFields(type: EventType, event: object): string[] {
   return Object.keys(event).filter((name) => name !== 'type' && !type.fields.some((field) => field.name === name));
 }
 
-function acceptedBy(field: FieldLayout, value: unknown): string {
+export function acceptedBy(field: FieldLayout, value: unknown): string {
   switch (field.kind) {
     case 'f64':
       return 'a number';

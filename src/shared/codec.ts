@@ -249,7 +249,7 @@ function decodeVariable(field: FieldLayout, i: number, guarded: Guard): string {
 }
 
 /** Runs generated source with each name of `scope` as a constant. */
-function instantiate(source: string, scope: Readonly<Record<string, unknown>>): unknown {
+export function instantiate(source: string, scope: Readonly<Record<string, unknown>>): unknown {
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- this is the code generation; see above for what enters
   const factory = new Function(...Object.keys(scope), source) as (...values: unknown[]) => unknown;
   return factory(...Object.values(scope));

@@ -1,59 +1,67 @@
-import type { HandlerContext, HandlerLogger } from './api.js';
+import type { Cause, HandlerContext, HandlerLogger } from './api.js';
 import { toEpoch } from './clock.js';
-import { LaneWord } from './layout.js';
-import type { Reader } from './reader.js';
-import { unwrap } from './sequence.js';
+import type { Delivery } from './delivery.js';
+import { causeOf } from './lane.js';
 
 /**
- * What a handler is told about its delivery. One object per reader, used for one delivery after the other: the record
- * stays in the ring until its delivery has ended, so everything is read from there, when it is asked for.
+ * What a handler is told about its delivery. One object per place in flight, used for one delivery after the other: the
+ * record stays where it is until its delivery has ended, so everything is read from there, when it is asked for.
  */
 export class DeliveryContext implements HandlerContext {
-  readonly #reader: Reader;
+  readonly #delivery: Delivery;
 
-  constructor(reader: Reader) {
-    this.#reader = reader;
+  constructor(delivery: Delivery) {
+    this.#delivery = delivery;
   }
 
   get sequence(): number {
-    const { lane } = this.#reader;
-    return unwrap(lane.memory.i32[(this.#at >> 2) + 1], lane.stats[LaneWord.RECORDS_F64]);
+    return this.#delivery.sequence;
   }
 
   get lane(): string {
-    return this.#reader.laneName;
+    return this.#delivery.reader.laneName;
   }
 
   get publisher(): number {
-    return this.#reader.publisher;
+    return this.#delivery.publisher;
   }
 
   get publishedAt(): number {
-    return toEpoch(this.#reader.lane.memory.f64[(this.#at >> 3) + 1]);
+    const { memory, at } = this.#delivery;
+    return toEpoch(memory.f64[(at >> 3) + 1]);
   }
 
   get attempt(): number {
-    return this.#reader.attempt;
+    return this.#delivery.attempt;
   }
 
   get signal(): AbortSignal {
-    return (this.#reader.subscription.controller ??= new AbortController()).signal;
+    return (this.#delivery.controller ??= new AbortController()).signal;
   }
 
   get log(): HandlerLogger {
-    return this.#reader.subscription.log;
+    return this.#delivery.subscription.log;
   }
 
   get thread(): number {
-    return this.#reader.subscription.thread;
+    return this.#delivery.subscription.thread;
+  }
+
+  get cause(): Cause | undefined {
+    const { memory, at, subscription } = this.#delivery;
+    const cause = causeOf(memory, at);
+    return cause && { lane: subscription.laneNames[cause.rank], publisher: cause.publisher, sequence: cause.sequence };
+  }
+
+  get skipped(): number {
+    return this.#delivery.skipped;
+  }
+
+  get missed(): number {
+    return this.#delivery.missed;
   }
 
   publish(event: unknown): Promise<void> {
-    return this.#reader.subscription.publishes.publish(event) as Promise<void>;
-  }
-
-  get #at(): number {
-    const { lane, position } = this.#reader;
-    return lane.offset(position);
+    return this.#delivery.publishes.publish(event) as Promise<void>;
   }
 }

@@ -4,7 +4,9 @@
  */
 import type { WorkerHandler } from './api.js';
 import type { CatalogDescription } from './catalog.js';
+import type { Division } from './division.js';
 import type { ErrorRecord } from './errors.js';
+import type { FilterSpec } from './filters.js';
 import type { LoggerOptions } from './logger.js';
 import type { LaneSpec, ProducerSnapshot } from './outbox.js';
 import type { PumpOptions } from './pump.js';
@@ -18,22 +20,49 @@ export interface ProducerSpec {
   readonly block: SharedArrayBuffer;
 }
 
-/** A subscription, as the thread that runs it is told of it. */
+/** What a thread reads of a producer for a subscription. */
+export interface ReadSpec {
+  /** Index of the producer. */
+  readonly producer: number;
+  /** Blocks by rank, where records are claimed, or conflated. */
+  readonly claims?: Readonly<Record<number, SharedArrayBuffer>>;
+  readonly conflations?: Readonly<Record<number, ConflationSpec>>;
+}
+
+export interface ConflationSpec {
+  readonly block: SharedArrayBuffer;
+  readonly progress: SharedArrayBuffer;
+}
+
+/** A subscription, as a thread that runs it is told of it. */
 export interface SubscriptionSpec {
+  /** Of the subscription on this thread: each thread that shares it has one of its own. */
   readonly id: number;
   readonly name: string;
   /** Type indexes. */
   readonly types: readonly number[];
   /** Seeded with where to start in each lane. */
   readonly block: SharedArrayBuffer;
-  /** Indexes of the producers to read. */
-  readonly reads: readonly number[];
-  /** Lanes, by address, whose next delivery was in flight when its thread died. */
-  readonly redeliveries: readonly { readonly address: number; readonly attempt: number }[];
+  readonly division: Division;
+  /** Of this incarnation, and of those before it that may still run: see claims.ts. */
+  readonly claimant: number;
+  readonly fenced: readonly number[];
+  readonly filter: FilterSpec | undefined;
+  readonly once: boolean;
+  readonly reads: readonly ReadSpec[];
+  /** Deliveries that were in flight when their thread died: lane by address, position in it. */
+  readonly redeliveries: readonly Redelivery[];
+}
+
+export interface Redelivery {
+  readonly address: number;
+  readonly position: number;
+  readonly attempt: number;
 }
 
 export interface WorkerSubscriptionSpec extends SubscriptionSpec {
   readonly handler: WorkerHandler;
+  readonly predicate: WorkerHandler | undefined;
 }
 
 /** A reader, as the producer is told of it. */
@@ -47,6 +76,9 @@ export interface GateSpec {
   /** Block of the thread that reads, and its number: structured clone makes a new object of the same memory each time. */
   readonly consumer: SharedArrayBuffer;
   readonly consumerId: number;
+  readonly division: Division;
+  /** Where it conflates: the block for each lane of each producer, by address. */
+  readonly conflations: Readonly<Record<number, SharedArrayBuffer>>;
 }
 
 export interface EngineSetup {
@@ -71,11 +103,12 @@ export interface EngineControl {
   halt(id: number): Promise<void>;
   detach(id: number, cuts: ReadonlyMap<number, number>): void;
   openGates(gates: readonly GateSpec[], seed: boolean): ProducerSnapshot;
-  closeGates(id: number): void;
+  closeGates(id: number): ProducerSnapshot;
   snapshot(): ProducerSnapshot;
-  addProducer(producer: ProducerSpec, readers: readonly number[]): void;
+  addProducer(producer: ProducerSpec, readers: readonly { readonly id: number; readonly read: ReadSpec }[]): void;
   removeProducer(index: number): void;
-  abort(id: number): void;
+  abort(id: number, flight: number): void;
+  refuse(id: number, flight: number, position: number, reason: string): void;
   wired(): void;
   stop(): void;
 }

@@ -1,37 +1,29 @@
 /**
- * Running the handlers: one reader's burst of records, and the end of a delivery.
- *
- * A thread may be terminated between any two lines here. What a successor needs is in the subscription's block:
- *   D1 POSITION, LANE   this delivery has started                   then the handler runs
- *   D2 BEFORE           the outcome's counter as it was
- *   D3 LANE | outcome   the outcome is decided: from here on it is finished by whoever looks
- *   D4 counter          BEFORE + 1
- *   D5 SETTLED          behind this record
- *   D6 LANE = 0         nothing in flight
- * Dead before D3: the delivery was in flight, it has no outcome. From D3 on: counter and SETTLED are set (again) from
- * BEFORE and POSITION, which comes to the same however far D4 and D5 had got. `recover` does that; it is run by the main
- * thread on the block of a thread that has exited. SETTLED also follows GATING at each flush, over records that were
- * only skipped, so that the two never drift half a number's range apart. Test: test/interleaving/delivery
+ * Running the handlers: a burst of one reader's records, and the end of a delivery. The order of the steps D1 to D6, and
+ * what a death between any two of them comes to, stands in delivery.ts.
  */
 import { now } from './clock.js';
+import { ClaimedReader } from './claimed-reader.js';
+import type { Decoder } from './codec.js';
+import { ConflatedReader } from './conflated-reader.js';
+import type { Delivery } from './delivery.js';
 import { toErrorRecord } from './errors.js';
+import type { RecordTest } from './filters.js';
 import {
-  ADDRESS_MASK,
   ConsumerWord,
+  FlightWord,
   HEADER_BYTES,
   Outcome,
   OUTCOME_SHIFT,
-  type SubscriptionBlock,
   SubscriptionWord,
   TYPE_MASK,
   WAITING_BIT,
 } from './layout.js';
 import { recordBytes } from './lane.js';
-import type { LocalSubscription, Reader } from './reader.js';
+import type { AnyReader, Reader } from './reader.js';
 import { distance } from './sequence.js';
 
-const { POSITION_INDEX, LANE_INDEX, ATTEMPT_INDEX, BEFORE_F64, CONSECUTIVE_INDEX } = SubscriptionWord;
-const { HANDLER_F64, WAIT_F64, REDELIVERED_F64 } = SubscriptionWord;
+const { CONSECUTIVE_INDEX, HANDLER_F64, WAIT_F64, REDELIVERED_F64, MISSED_F64 } = SubscriptionWord;
 
 /** What a burst needs to know of the pump that it interrupts. */
 export interface BurstControl {
@@ -41,7 +33,12 @@ export interface BurstControl {
   sliceEnd: number;
   sliceOver: boolean;
   /** Whether a more urgent lane that does not ring has news. */
-  overtaken(reader: Reader): boolean;
+  overtaken(rank: number): boolean;
+  /**
+   * The reader has room to give back, before the slice is over. A publisher that waits for it is not woken for each record
+   * of a lane that is overtaken after each record: the example's pipeline takes half the system time so.
+   */
+  owe(reader: AnyReader): void;
   /** A delivery waits for a promise / has ended. */
   deliveryStarted(): void;
   deliveryEnded(): void;
@@ -61,230 +58,390 @@ export class Dispatcher {
    * Runs up to `limit` deliveries of one reader, until its lane is read, something more urgent has come, or the slice of
    * time is over. @returns How many were started.
    */
-  burst(reader: Reader, limit: number): number {
-    const { subscription, lane, decoders, tag, settledIndex, context } = reader;
+  burst(reader: AnyReader, limit: number): number {
+    if (reader.subscription.spent) {
+      this.discard(reader, undefined);
+      return 0;
+    }
+    if (reader instanceof ConflatedReader) return this.#conflated(reader, limit);
+    return reader instanceof ClaimedReader ? this.#claimed(reader, limit) : this.#ordered(reader, limit);
+  }
+
+  /** The path of almost every event, hence the repetition of what `#deliver` and `#settle` do. Bench: one-to-one. */
+  #ordered(reader: Reader, limit: number): number {
+    const { subscription, lane, decoders, owns, accepts, tag, settledIndex, outcomesF64 } = reader;
     const { memory, mask } = lane;
     const { i32 } = memory;
-    const { words, handler, publishes } = subscription;
+    const { words, handler, predicate } = subscription;
+    const [delivery] = subscription.deliveries;
+    const { context, publishes, positionIndex, laneIndex } = delivery;
     const bells = this.#words;
     const control = this.#control;
     const { bell } = control;
     const end = lane.end();
+    delivery.reader = reader;
+    delivery.memory = memory;
     let position = reader.position;
-    let last = 0;
     let count = 0;
+    let waits = false;
 
     while (position !== end) {
       const at = position & mask;
       const header = i32[at >> 2];
-      const decode = decoders[header & TYPE_MASK];
+      const type = header & TYPE_MASK;
+      const decode = decoders[type];
       const next = (position + recordBytes(header)) | 0;
-      if (decode === null) {
+      if (decode === null || (owns !== null && !owns[type](memory, at + HEADER_BYTES))) {
+        if (decode === null) reader.pass(at);
         reader.position = position = next;
-        last = at;
+        reader.last = at;
         continue;
       }
 
       count++;
-      if (reader.attempt !== 1) words[ATTEMPT_INDEX] = reader.attempt;
-      words[POSITION_INDEX] = position; // D1
-      words[LANE_INDEX] = tag;
+      delivery.at = at;
+      delivery.position = position;
+      if (reader.repeats !== undefined || reader.missed !== 0) this.#introduce(delivery);
+      words[positionIndex] = position; // D1
+      words[laneIndex] = tag;
       const timed = --subscription.untilSample <= 0;
-      if (timed) this.#startTiming(reader, at);
+      if (timed) this.#startTiming(delivery);
       let outcome: Outcome = Outcome.processed;
       let event: object | undefined;
       try {
-        event = decode(memory, at + HEADER_BYTES);
-        const result = handler(event as never, context as never);
-        if ((result !== undefined && isThenable(result)) || publishes.pending) {
-          void this.#await(reader, result);
-          break;
+        if (accepts !== null && !accepts[type](memory, at + HEADER_BYTES)) {
+          outcome = Outcome.filtered;
+        } else {
+          event = decode(memory, at + HEADER_BYTES);
+          if (predicate !== undefined && !predicate(event as never)) {
+            outcome = Outcome.filtered;
+          } else {
+            reader.missed = 0;
+            const result = handler(event as never, context as never);
+            if ((result !== undefined && isThenable(result)) || publishes.pending) {
+              void this.#await(delivery, result);
+              waits = true;
+              break;
+            }
+            if (words[CONSECUTIVE_INDEX] !== 0) words[CONSECUTIVE_INDEX] = 0;
+          }
         }
-        if (words[CONSECUTIVE_INDEX] !== 0) words[CONSECUTIVE_INDEX] = 0;
       } catch (error) {
         if (publishes.pending) {
-          void this.#await(reader, undefined, { error });
+          void this.#await(delivery, undefined, { error });
+          waits = true;
           break;
         }
-        this.#countFailure(reader, error, event === undefined);
+        this.#countFailure(delivery, error, event === undefined);
         outcome = Outcome.failed;
       }
-      if (timed) this.#stopTiming(subscription);
-      this.#settle(reader, outcome, settledIndex, next);
-      position = next;
-      last = at;
+      if (timed) this.#stopTiming(delivery);
+      if (reader.missed !== 0) keepMissed(delivery);
+      this.#decide(delivery, outcomesF64 + outcome, tag | (outcome << OUTCOME_SHIFT), 1);
+      words[settledIndex] = next;
+      words[laneIndex] = 0;
+      reader.position = position = next;
+      reader.last = at;
+      if (delivery.attempt !== 1 || delivery.controller !== undefined || delivery.missed !== 0) this.#tidy(delivery);
 
+      if (subscription.once && outcome !== Outcome.filtered) {
+        subscription.spent = true;
+        break;
+      }
       if (count >= limit || Atomics.load(bells, ConsumerWord.BELL_INDEX) !== bell) break;
-      if (((position - reader.flushed) | 0) >= reader.flushBytes) reader.flush(sequenceAfter(i32, last));
-      if (timed && subscription.startedAt >= control.sliceEnd) {
+      if (((position - reader.flushed) | 0) >= reader.flushBytes) reader.giveBack();
+      if (timed && delivery.startedAt >= control.sliceEnd) {
         control.sliceOver = true;
         break;
       }
-      if (control.overtaken(reader)) break;
+      if (control.overtaken(reader.rank)) break;
     }
-    if (position !== reader.flushed) reader.flush(sequenceAfter(i32, last));
+    if (waits || position === end) reader.giveBack();
+    else control.owe(reader);
     return count;
   }
 
-  /** Ends everything up to a position `discarded`, without running it. Nothing of the subscription is in flight. */
-  discard(reader: Reader, cut: number): void {
-    const { words } = reader.subscription;
-    const { memory, mask } = reader.lane;
-    reader.attempt = 1; // a redelivery among them is not made
-    let last = -1;
-    while (distance(cut, reader.position) > 0) {
-      last = reader.position & mask;
-      const header = memory.i32[last >> 2];
-      const next = (reader.position + recordBytes(header)) | 0;
-      if (reader.decoders[header & TYPE_MASK] === null) {
-        reader.position = next;
-        continue;
-      }
-      words[POSITION_INDEX] = reader.position;
-      this.#settle(reader, Outcome.discarded, reader.settledIndex, next);
+  /** Records that several threads or deliveries take from each other: see claimed-reader.ts. */
+  #claimed(reader: ClaimedReader, limit: number): number {
+    const { subscription, lane } = reader;
+    const end = lane.end();
+    let count = 0;
+    while (count < limit && subscription.resumes) {
+      const open = reader.take(end);
+      if (open === undefined) break;
+      count++;
+      const delivery = subscription.idle[subscription.idle.length - 1];
+      delivery.number = open.number;
+      delivery.open = open;
+      this.#place(delivery, reader, open.position, lane.memory, lane.offset(open.position));
+      this.#deliver(delivery, reader.accepts);
+      if (this.#isInterrupted(delivery)) break;
+      if (((open.position - reader.flushed) | 0) >= reader.flushBytes) reader.giveBack();
     }
-    if (last >= 0) reader.flush(sequenceAfter(memory.i32, last));
+    if (subscription.waiting > 0 || reader.position === end) reader.giveBack();
+    else this.#control.owe(reader);
+    return count;
+  }
+
+  /** The newest event of each key that waits: see conflation.ts. */
+  #conflated(reader: ConflatedReader, limit: number): number {
+    const { subscription, queue } = reader;
+    let count = 0;
+    while (count < limit && subscription.resumes && queue.next()) {
+      count++;
+      const [delivery] = subscription.deliveries;
+      const { position, memory, at, skipped, passedOver } = queue;
+      this.#place(delivery, reader, position, memory, at);
+      delivery.skipped = passedOver;
+      if (skipped > 0) this.#passOver(delivery, reader);
+      this.#deliver(delivery, reader.accepts);
+      if (this.#isInterrupted(delivery)) break;
+    }
+    return count;
+  }
+
+  /** Ends everything up to a position (or all there is) `discarded`, without running it. Nothing of the subscription is in flight. */
+  discard(reader: AnyReader, cut: number | undefined): void {
+    const [delivery] = reader.subscription.deliveries;
+    reader.repeats = undefined; // a redelivery among them is not made
+    reader.missed = 0; // and nobody is told
+    if (reader instanceof ConflatedReader) {
+      const { queue } = reader;
+      while (queue.next()) {
+        this.#place(delivery, reader, queue.position, queue.memory, queue.at);
+        if (queue.skipped > 0) this.#passOver(delivery, reader);
+        this.#settle(delivery, Outcome.discarded);
+      }
+      return;
+    }
+    const { lane } = reader;
+    const end = cut ?? lane.end();
+    const drop = (position: number): void => {
+      this.#place(delivery, reader, position, lane.memory, lane.offset(position));
+      this.#settle(delivery, Outcome.discarded);
+    };
+    if (reader instanceof ClaimedReader) {
+      for (const { position, number } of reader.drain(end)) {
+        delivery.number = number;
+        drop(position);
+      }
+      reader.giveBack();
+      return;
+    }
+    while (distance(end, reader.position) > 0) {
+      reader.last = lane.offset(reader.position);
+      if (reader.wants(reader.last)) drop(reader.position);
+      else reader.position = lane.next(reader.position);
+    }
+    reader.giveBack();
   }
 
   /** Gives up a delivery that waits for a promise: what the promise comes to does not count any more. */
-  giveUp(subscription: LocalSubscription): void {
-    const reader = subscription.inFlight;
-    if (reader === undefined) return;
-    subscription.log.error({ lane: reader.laneName, sequence: reader.context.sequence }, 'delivery timed out');
+  giveUp(delivery: Delivery): void {
+    const { subscription, reader, context } = delivery;
+    if (subscription.idle.includes(delivery)) return;
+    subscription.log.error({ lane: reader.laneName, sequence: context.sequence }, 'delivery timed out');
     subscription.words[CONSECUTIVE_INDEX] += 1;
-    this.#end(reader, Outcome.timedOut);
+    if (delivery.awaitsRoom) delivery.publishes.renounce();
+    this.#end(delivery, Outcome.timedOut);
   }
 
-  /** D2 to D6. */
-  #settle(reader: Reader, outcome: Outcome, settledIndex: number, next: number): void {
-    const { words, stats, controller } = reader.subscription;
-    const counter = reader.outcomeF64(outcome);
+  /** Where the delivery comes from. */
+  #place(delivery: Delivery, reader: AnyReader, position: number, memory: Delivery['memory'], at: number): void {
+    delivery.reader = reader;
+    delivery.position = position;
+    delivery.memory = memory;
+    delivery.at = at;
+    this.#introduce(delivery);
+    delivery.words[delivery.positionIndex] = position;
+  }
+
+  /** Which attempt it is, and what it is to be told. */
+  #introduce(delivery: Delivery): void {
+    const { reader, position } = delivery;
+    delivery.missed = reader.missed;
+    const attempt = reader.repeats?.get(position);
+    if (attempt === undefined) return;
+    reader.repeats?.delete(position);
+    if (reader.repeats?.size === 0) reader.repeats = undefined;
+    delivery.attempt = attempt;
+    delivery.words[delivery.attemptIndex] = attempt;
+  }
+
+  /** D1 to D6 of one delivery, or as far as a promise. */
+  #deliver(delivery: Delivery, accepts: readonly RecordTest[] | null): void {
+    const { subscription, reader, words, laneIndex, memory, at, publishes } = delivery;
+    const timed = --subscription.untilSample <= 0;
+    words[laneIndex] = reader.tag; // D1
+    if (timed) this.#startTiming(delivery);
+    const type = memory.i32[at >> 2] & TYPE_MASK;
+    let outcome: Outcome = Outcome.processed;
+    let event: object | undefined;
+    try {
+      if (accepts !== null && !accepts[type](memory, at + HEADER_BYTES)) {
+        outcome = Outcome.filtered;
+      } else {
+        event = (reader.decoders[type] as Decoder)(memory, at + HEADER_BYTES);
+        if (subscription.predicate !== undefined && !subscription.predicate(event as never)) {
+          outcome = Outcome.filtered;
+        } else {
+          reader.missed = 0;
+          const result = subscription.handler(event as never, delivery.context as never);
+          if ((result !== undefined && isThenable(result)) || publishes.pending) {
+            void this.#await(delivery, result);
+            return;
+          }
+          words[CONSECUTIVE_INDEX] = 0;
+        }
+      }
+    } catch (error) {
+      if (publishes.pending) {
+        void this.#await(delivery, undefined, { error });
+        return;
+      }
+      this.#countFailure(delivery, error, event === undefined);
+      outcome = Outcome.failed;
+    }
+    if (timed) this.#stopTiming(delivery);
+    else delivery.startedAt = 0;
+    if (reader.missed !== 0) keepMissed(delivery);
+    this.#settle(delivery, outcome);
+  }
+
+  /** Whether a burst ends with this delivery. */
+  #isInterrupted({ subscription, reader, startedAt }: Delivery): boolean {
+    const control = this.#control;
+    if (subscription.spent || Atomics.load(this.#words, ConsumerWord.BELL_INDEX) !== control.bell) return true;
+    if (startedAt >= control.sliceEnd) control.sliceOver = true;
+    return control.sliceOver || control.overtaken(reader.rank);
+  }
+
+  /** D2 to D4. */
+  #decide({ words, stats, beforeF64, laneIndex }: Delivery, counter: number, lane: number, weight: number): void {
     const before = stats[counter];
-    stats[BEFORE_F64] = before;
-    words[LANE_INDEX] = reader.tag | (outcome << OUTCOME_SHIFT);
-    stats[counter] = before + 1;
-    words[settledIndex] = next;
-    words[LANE_INDEX] = 0;
-    reader.position = next;
-    if (reader.attempt !== 1) this.#endRedelivery(reader);
-    if (controller !== undefined) reader.subscription.controller = undefined;
+    stats[beforeF64] = before;
+    words[laneIndex] = lane;
+    stats[counter] = before + weight;
   }
 
-  #endRedelivery(reader: Reader): void {
-    const { words, stats } = reader.subscription;
-    stats[REDELIVERED_F64] += 1;
-    reader.attempt = 1;
-    words[ATTEMPT_INDEX] = 1;
+  /** D2 to D6, and what the delivery leaves behind. */
+  #settle(delivery: Delivery, outcome: Outcome): void {
+    const { subscription, reader, words, open } = delivery;
+    this.#decide(delivery, reader.outcomesF64 + outcome, reader.tag | (outcome << OUTCOME_SHIFT), 1);
+    reader.settle(delivery);
+    words[delivery.laneIndex] = 0;
+    delivery.open = undefined;
+    open?.reader.release(open);
+    if (delivery.attempt !== 1 || delivery.controller !== undefined || delivery.missed !== 0) this.#tidy(delivery);
+    if (subscription.once && outcome !== Outcome.filtered) subscription.spent = true;
   }
 
-  #startTiming(reader: Reader, at: number): void {
-    const { subscription, lane } = reader;
-    subscription.startedAt = now();
-    subscription.time(WAIT_F64, Math.max(0, subscription.startedAt - lane.memory.f64[(at >> 3) + 1]));
+  /** D2 to D6 for what a conflated event replaces: it has its outcome, whatever becomes of the event itself. */
+  #passOver(delivery: Delivery, { queue, outcomesF64, tag }: ConflatedReader): void {
+    const { words, stats, flight, laneIndex } = delivery;
+    const { skipped } = queue;
+    stats[FlightWord.weightF64(flight)] = skipped;
+    this.#decide(delivery, outcomesF64 + Outcome.conflated, tag | (Outcome.conflated << OUTCOME_SHIFT), skipped);
+    queue.settleSkipped();
+    words[laneIndex] = 0;
   }
 
-  #stopTiming(subscription: LocalSubscription): void {
+  #tidy(delivery: Delivery): void {
+    const { words, subscription, attemptIndex } = delivery;
+    delivery.controller = undefined;
+    if (delivery.missed !== 0) {
+      subscription.stats[MISSED_F64] += delivery.missed;
+      delivery.missed = 0;
+      delivery.reader.forgetMissed();
+    }
+    if (delivery.attempt === 1) return;
+    subscription.stats[REDELIVERED_F64] += 1;
+    delivery.attempt = 1;
+    words[attemptIndex] = 1;
+  }
+
+  #startTiming(delivery: Delivery): void {
+    const { subscription, memory, at } = delivery;
+    delivery.startedAt = now();
+    subscription.time(WAIT_F64, Math.max(0, delivery.startedAt - memory.f64[(at >> 3) + 1]));
+  }
+
+  #stopTiming(delivery: Delivery): void {
+    const { subscription } = delivery;
     const time = now();
-    const ms = time - subscription.startedAt;
+    const ms = time - delivery.startedAt;
     subscription.time(HANDLER_F64, ms);
     subscription.adapt(ms);
-    subscription.startedAt = time; // the burst compares it with the end of its slice
+    delivery.startedAt = time; // the burst compares it with the end of its slice
   }
 
   /** Waits for the handler's promise and for everything it has published. */
-  async #await(reader: Reader, result: unknown, failure?: { error: unknown }): Promise<void> {
-    const { subscription } = reader;
-    const { publishes } = subscription;
-    const serial = ++subscription.serial;
-    subscription.inFlight = reader;
-    subscription.words[LANE_INDEX] = reader.tag | WAITING_BIT;
-    if (subscription.startedAt === 0 || subscription.untilSample > 0) subscription.startedAt = now();
+  async #await(delivery: Delivery, result: unknown, failure?: { error: unknown }): Promise<void> {
+    const { subscription, reader, publishes, words } = delivery;
+    const serial = ++delivery.serial;
+    subscription.idle.splice(subscription.idle.indexOf(delivery), 1);
+    // Before WAITING: who looks for deadlocks takes the positions of a delivery that waits for room for final.
+    if (publishes.pending) for (const own of subscription.readers) own.giveBack();
+    words[delivery.laneIndex] = reader.tag | WAITING_BIT;
+    if (subscription.untilSample > 0) delivery.startedAt = now(); // it was not timed so far
     this.#control.deliveryStarted();
     try {
       await result;
-      if (publishes.pending) await publishes.settle();
-      if (failure !== undefined) throw failure.error;
     } catch (error) {
-      if (serial !== subscription.serial) return;
-      this.#countFailure(reader, error, false);
-      this.#end(reader, Outcome.failed);
+      failure = { error };
+    }
+    try {
+      if (publishes.pending) await publishes.settle();
+    } catch (error) {
+      failure ??= { error };
+    }
+    if (serial !== delivery.serial) return;
+    if (failure !== undefined) {
+      this.#countFailure(delivery, failure.error, false);
+      this.#end(delivery, Outcome.failed);
       return;
     }
-    if (serial !== subscription.serial) return;
-    subscription.words[CONSECUTIVE_INDEX] = 0;
-    this.#end(reader, Outcome.processed);
+    words[CONSECUTIVE_INDEX] = 0;
+    this.#end(delivery, Outcome.processed);
   }
 
-  #end(reader: Reader, outcome: Outcome): void {
-    const { subscription, lane } = reader;
-    const at = lane.offset(reader.position);
-    const sequence = sequenceAfter(lane.memory.i32, at);
-    subscription.untilSample = 0;
+  #end(delivery: Delivery, outcome: Outcome): void {
+    const { subscription, reader } = delivery;
     subscription.stride = 1;
-    this.#stopTiming(subscription);
-    subscription.serial++;
-    subscription.publishes.forget();
-    subscription.inFlight = undefined;
-    this.#settle(reader, outcome, reader.settledIndex, lane.next(reader.position));
-    reader.flush(sequence);
+    this.#stopTiming(delivery);
+    delivery.serial++;
+    delivery.publishes.forget();
+    this.#settle(delivery, outcome);
+    subscription.idle.push(delivery);
+    reader.giveBack();
     this.#control.deliveryEnded();
   }
 
-  #countFailure(reader: Reader, error: unknown, undecodable: boolean): void {
-    const { subscription, context } = reader;
+  #countFailure(delivery: Delivery, error: unknown, undecodable: boolean): void {
+    const { subscription, reader, context } = delivery;
     subscription.words[CONSECUTIVE_INDEX] += 1;
     subscription.log.error(
       {
         err: error instanceof Error ? error : toErrorRecord(error),
-        event: undecodable ? undefined : this.#eventOf(reader),
+        event: undecodable ? undefined : eventOf(delivery),
         lane: reader.laneName,
         sequence: context.sequence,
-        attempt: reader.attempt,
+        attempt: delivery.attempt,
       },
       undecodable ? 'event cannot be decoded' : 'handler failed',
     );
   }
-
-  /** The event as it was published, whatever the handler did to its copy. */
-  #eventOf({ lane, decoders, position }: Reader): object | undefined {
-    const at = lane.offset(position);
-    return decoders[lane.memory.i32[at >> 2] & TYPE_MASK]?.(lane.memory, at + HEADER_BYTES);
-  }
 }
 
-/** What was found in the block of a thread that has exited. */
-export interface InFlight {
-  readonly address: number;
-  readonly position: number;
-  readonly attempt: number;
+/** The handler was not called: what it was to be told is kept for the next delivery. */
+function keepMissed(delivery: Delivery): void {
+  delivery.reader.keepMissed(delivery);
+  delivery.missed = 0;
 }
 
-/**
- * Finishes an outcome that was decided but not fully written, see D1–D6 above.
- * @param next Position behind the record at a position of the lane with this address.
- * @returns The delivery that was in flight without an outcome.
- */
-export function recover(
-  block: SubscriptionBlock,
-  lanes: number,
-  next: (address: number, position: number) => number,
-): InFlight | undefined {
-  const { words, stats } = block;
-  const tag = words[LANE_INDEX] & ADDRESS_MASK;
-  if (tag === 0) return undefined;
-  const address = tag - 1;
-  const outcome = (words[LANE_INDEX] & ~WAITING_BIT) >>> OUTCOME_SHIFT;
-  const position = words[POSITION_INDEX];
-  if (outcome === 0) return { address, position, attempt: words[ATTEMPT_INDEX] || 1 };
-  stats[block.outcomeF64(address % lanes, outcome as Outcome)] = stats[BEFORE_F64] + 1;
-  words[block.settledIndex(address)] = next(address, position);
-  words[LANE_INDEX] = 0;
-  return undefined;
-}
-
-/** Number of records up to and including the one at byte offset `at`. */
-function sequenceAfter(i32: Int32Array, at: number): number {
-  return (i32[(at >> 2) + 1] + 1) | 0;
+/** The event as it was published, whatever the handler did to its copy. */
+function eventOf({ memory, at, reader }: Delivery): object | undefined {
+  return reader.decoders[memory.i32[at >> 2] & TYPE_MASK]?.(memory, at + HEADER_BYTES);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

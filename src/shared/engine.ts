@@ -7,18 +7,28 @@
 import type { HandlerLogger } from './api.js';
 import { catalogFrom, type EventType } from './catalog.js';
 import { compileDecoder, type Decoder } from './codec.js';
-import type { EngineControl, EngineSetup, GateSpec, ProducerSpec, SubscriptionSpec } from './control.js';
-import type { Gate } from './lane.js';
-import { ConsumerBlock, ConsumerWord, LaneWord, ProducerBlock, SubscriptionBlock } from './layout.js';
+import { ClaimedReader } from './claimed-reader.js';
+import { Claims } from './claims.js';
+import { ConflatedReader } from './conflated-reader.js';
+import { ConflationBlock, ConflationProgress } from './conflation-block.js';
+import { KeyConflator } from './conflator.js';
+import type { EngineControl, EngineSetup, GateSpec, ProducerSpec, ReadSpec, SubscriptionSpec } from './control.js';
+import type { Delivery } from './delivery.js';
+import { select } from './division.js';
+import { ErrorCode, LanebusError } from './errors.js';
+import type { Conflator, Gate } from './lane.js';
+import { ClaimBlock, ConsumerBlock, ConsumerWord, LaneWord, ProducerBlock, SubscriptionBlock } from './layout.js';
 import { laneOf, Outbox, type ProducerSnapshot } from './outbox.js';
 import { rouse } from './parking.js';
 import { Pump } from './pump.js';
-import { type AnyHandler, LocalSubscription, Reader } from './reader.js';
+import { type AnyReader, type Place, Reader } from './reader.js';
+import { type Handling, LocalSubscription } from './subscription.js';
 import { SymbolReader } from './symbols.js';
 
 interface KnownProducer {
   readonly spec: ProducerSpec;
   readonly block: ProducerBlock;
+  readonly symbols: SymbolReader;
   /** In the catalog's order: type index - 1. */
   readonly decoders: readonly Decoder[];
 }
@@ -30,10 +40,12 @@ export class Engine implements EngineControl {
   readonly #types: readonly EventType[];
   readonly #ownBlock: ProducerBlock;
   readonly #producers = new Map<number, KnownProducer>();
-  readonly #subscriptions = new Map<number, LocalSubscription>();
+  readonly #subscriptions = new Map<number, { readonly local: LocalSubscription; readonly spec: SubscriptionSpec }>();
   readonly #consumers = new Map<number, Int32Array>();
-  /** Producers that a subscription will read whose module is still being imported. */
-  readonly #expected = new Map<number, Set<number>>();
+  /** By subscription and rank. They outlive the incarnations of those who read. */
+  readonly #conflators = new Map<number, Map<number, Conflator>>();
+  /** What a subscription will read whose module is still being imported, by producer. */
+  readonly #expected = new Map<number, Map<number, ReadSpec>>();
 
   constructor(setup: EngineSetup, warn: (fields: object, message: string) => void) {
     const catalog = catalogFrom(setup.catalog);
@@ -59,33 +71,36 @@ export class Engine implements EngineControl {
 
   /** Announces a subscription before its module is imported: producers may come and go meanwhile. */
   expect({ id, reads }: SubscriptionSpec): void {
-    if (!this.#expected.has(id)) this.#expected.set(id, new Set(reads));
+    if (!this.#expected.has(id)) this.#expected.set(id, new Map(reads.map((read) => [read.producer, read])));
   }
 
   /** Starts to run a subscription, from where its block says. */
-  attach(spec: SubscriptionSpec, handler: AnyHandler, log: HandlerLogger): void {
-    const subscription = new LocalSubscription(spec, handler, this.outbox, log, this.#setup.thread);
-    this.#subscriptions.set(spec.id, subscription);
-    const reads = this.#expected.get(spec.id) ?? spec.reads;
+  attach(spec: SubscriptionSpec, handling: Handling, log: HandlerLogger): void {
+    const { lanes, thread } = this.#setup;
+    const laneNames = lanes.map(({ name }) => name);
+    const local = new LocalSubscription(spec, handling, this.outbox, log, thread, laneNames);
+    this.#subscriptions.set(spec.id, { local, spec });
+    this.expect(spec);
+    const reads = this.#expected.get(spec.id)?.values() ?? [];
     this.#expected.delete(spec.id);
-    for (const index of reads) {
-      const producer = this.#producers.get(index);
-      if (producer !== undefined) this.#read(subscription, producer, spec.redeliveries);
+    for (const read of reads) {
+      const producer = this.#producers.get(read.producer);
+      if (producer !== undefined) this.#read(local, spec, producer, read);
     }
   }
 
   /** Resolves when nothing of an ending subscription is in flight; from then on it reads nothing. */
   async halt(id: number): Promise<void> {
     const subscription = this.#subscriptions.get(id);
-    if (subscription?.inFlight !== undefined) await this.pump.ended(subscription);
+    if (subscription !== undefined) await this.pump.ended(subscription.local);
   }
 
   /** Ends what a halted subscription has not read, up to a position for each lane address, and forgets it. */
   detach(id: number, cuts: ReadonlyMap<number, number>): void {
     const subscription = this.#subscriptions.get(id);
     if (subscription === undefined) return;
-    for (const reader of subscription.readers) {
-      const cut = cuts.get(reader.tag - 1);
+    for (const reader of subscription.local.readers) {
+      const cut = cuts.get(reader.address);
       if (cut !== undefined) this.pump.dispatcher.discard(reader, cut);
       this.pump.remove(reader);
     }
@@ -110,12 +125,21 @@ export class Engine implements EngineControl {
       }
       for (const rank of spec.ranks) {
         const address = own.index * lanes.length + rank;
-        if (seed) {
+        if (seed && spec.division.mode !== 'conflated') {
           const records = this.#ownBlock.stats[rank][LaneWord.RECORDS_F64] | 0;
           block.seed(address, this.outbox.lanes[rank].cursor, records);
         }
         const { id, name, types } = spec;
-        gates[rank].push({ id, name, types, words: block.words, index: block.gatingIndex(address), consumer });
+        const conflator = this.#conflator(spec, rank, address);
+        gates[rank].push({
+          id,
+          name,
+          types,
+          words: block.words,
+          index: block.gatingIndex(address),
+          consumer,
+          conflator,
+        });
       }
     }
     const snapshot = this.outbox.openGates(gates);
@@ -124,21 +148,24 @@ export class Engine implements EngineControl {
     return snapshot;
   }
 
-  closeGates(id: number): void {
-    this.outbox.closeGates(id);
+  /** Lets the lanes wait for a reader no longer, nor put anything aside for it. @returns Where the lanes stood. */
+  closeGates(id: number): ProducerSnapshot {
+    const snapshot = this.outbox.closeGates(id);
+    this.#conflators.delete(id);
+    return snapshot;
   }
 
   snapshot(): ProducerSnapshot {
     return this.outbox.snapshot();
   }
 
-  /** Lets the subscriptions with these ids read another thread's lanes. Their blocks are seeded. */
-  addProducer(spec: ProducerSpec, readers: readonly number[]): void {
+  /** Lets these subscriptions read another thread's lanes. Their blocks are seeded. */
+  addProducer(spec: ProducerSpec, readers: readonly { readonly id: number; readonly read: ReadSpec }[]): void {
     const producer = this.#know(spec);
-    for (const id of readers) {
+    for (const { id, read } of readers) {
       const subscription = this.#subscriptions.get(id);
-      if (subscription !== undefined) this.#read(subscription, producer, []);
-      else this.#expected.get(id)?.add(spec.index);
+      if (subscription !== undefined) this.#read(subscription.local, subscription.spec, producer, read);
+      else this.#expected.get(id)?.set(spec.index, read);
     }
   }
 
@@ -146,32 +173,35 @@ export class Engine implements EngineControl {
   removeProducer(index: number): void {
     this.#producers.delete(index);
     for (const reads of this.#expected.values()) reads.delete(index);
-    for (const subscription of this.#subscriptions.values()) {
-      const gone = subscription.readers.filter((reader) => reader.producer === index);
+    for (const { local } of this.#subscriptions.values()) {
+      const gone = local.readers.filter((reader) => reader.producer === index);
       for (const reader of gone) {
         this.pump.remove(reader);
-        subscription.readers.splice(subscription.readers.indexOf(reader), 1);
+        local.readers.splice(local.readers.indexOf(reader), 1);
       }
     }
   }
 
   /** Tells a delivery that waits for a promise that its time is up. */
-  abort(id: number): void {
-    const subscription = this.#subscriptions.get(id);
-    if (subscription?.inFlight === undefined) return;
-    subscription.controller ??= new AbortController();
-    subscription.controller.abort(new DOMException('the delivery has passed its timeoutMs', 'TimeoutError'));
+  abort(id: number, flight: number): void {
+    this.#waiting(id, flight)?.abort();
   }
 
   /** Ends a delivery that waits for a promise `timedOut`, where the thread cannot be terminated: the bus's own. */
-  giveUp(id: number): void {
-    const subscription = this.#subscriptions.get(id);
-    if (subscription !== undefined) this.pump.dispatcher.giveUp(subscription);
+  giveUp(id: number, flight: number): void {
+    const delivery = this.#waiting(id, flight);
+    if (delivery !== undefined) this.pump.dispatcher.giveUp(delivery);
+  }
+
+  /** Refuses what a delivery's handler has published and what waits for room. */
+  refuse(id: number, flight: number, position: number, reason: string): void {
+    const delivery = this.#waiting(id, flight);
+    if (delivery?.position === position) this.outbox.refuseFor(delivery, new LanebusError(ErrorCode.DEADLOCK, reason));
   }
 
   /** Lets no promise that is still pending count any more: the bus has stopped. */
   forsake(): void {
-    for (const subscription of this.#subscriptions.values()) subscription.serial++;
+    for (const { local } of this.#subscriptions.values()) for (const delivery of local.deliveries) delivery.serial++;
   }
 
   /** Every publishing thread knows this thread's doorbell. */
@@ -184,45 +214,72 @@ export class Engine implements EngineControl {
     this.pump.stop();
   }
 
+  #waiting(id: number, flight: number): Delivery | undefined {
+    const local = this.#subscriptions.get(id)?.local;
+    const delivery = local?.deliveries[flight];
+    return delivery === undefined || local?.idle.includes(delivery) ? undefined : delivery;
+  }
+
   #know(spec: ProducerSpec): KnownProducer {
     const block = new ProducerBlock(spec.block);
     const symbols = new SymbolReader(block.symbols);
     const decoders = this.#types.map((type) => compileDecoder(type, symbols));
-    const known = { spec, block, decoders };
+    const known = { spec, block, symbols, decoders };
     this.#producers.set(spec.index, known);
     return known;
   }
 
-  #read(
-    subscription: LocalSubscription,
-    producer: KnownProducer,
-    redeliveries: SubscriptionSpec['redeliveries'],
-  ): void {
+  #conflator(spec: GateSpec, rank: number, address: number): Conflator | undefined {
+    if (!(address in spec.conflations)) return undefined;
+    let conflators = this.#conflators.get(spec.id);
+    if (conflators === undefined) this.#conflators.set(spec.id, (conflators = new Map<number, Conflator>()));
+    let conflator = conflators.get(rank);
+    if (conflator === undefined) {
+      const block = new ConflationBlock(spec.conflations[address]);
+      const wanted = this.#types.filter(({ index }) => spec.types.includes(index));
+      conflator = new KeyConflator(block, wanted, spec.division, new SymbolReader(this.#ownBlock.symbols));
+      conflators.set(rank, conflator);
+    }
+    return conflator;
+  }
+
+  #read(subscription: LocalSubscription, spec: SubscriptionSpec, producer: KnownProducer, read: ReadSpec): void {
     const { lanes } = this.#setup;
-    lanes.forEach((lane, rank) => {
+    lanes.forEach(({ name }, rank) => {
       const wanted = this.#types.filter(
-        (type) => subscription.types.has(type.index) && laneOf(lanes, type.priority) === rank,
+        ({ index, priority }) => subscription.types.has(index) && laneOf(lanes, priority) === rank,
       );
       if (wanted.length === 0) return;
-      const decoders: (Decoder | null)[] = Array.from({ length: this.#types.length + 1 }, () => null);
-      for (const type of wanted) decoders[type.index] = producer.decoders[type.index - 1];
-      const address = producer.spec.index * lanes.length + rank;
-      const reader = new Reader(
-        subscription,
-        {
-          block: producer.block,
-          rank,
-          name: lane.name,
-          producer: producer.spec.index,
-          publisher: producer.spec.thread,
-          lanes: lanes.length,
-        },
-        decoders,
-        redeliveries.find((redelivery) => redelivery.address === address)?.attempt ?? 1,
-      );
+      const { index, thread } = producer.spec;
+      const place = { block: producer.block, rank, name, producer: index, publisher: thread, lanes: lanes.length };
+      const reader = this.#reader(subscription, spec, place, wanted, producer, read);
       subscription.readers.push(reader);
       this.pump.add(reader);
     });
+  }
+
+  #reader(
+    subscription: LocalSubscription,
+    spec: SubscriptionSpec,
+    place: Place,
+    wanted: readonly EventType[],
+    { decoders, symbols }: KnownProducer,
+    { claims, conflations }: ReadSpec,
+  ): AnyReader {
+    const { rank } = place;
+    const selection = select(wanted, decoders, spec.division, spec.filter, symbols);
+    const due = spec.redeliveries.filter(({ address }) => address === place.producer * place.lanes + rank);
+    const repeats = due.length === 0 ? undefined : new Map(due.map(({ position, attempt }) => [position, attempt]));
+    if (claims !== undefined) {
+      const claimed = new Claims(new ClaimBlock(claims[rank]), spec.claimant, spec.fenced);
+      return new ClaimedReader(subscription, place, selection, repeats, claimed);
+    }
+    if (conflations !== undefined) {
+      const block = new ConflationBlock(conflations[rank].block);
+      const progress = new ConflationProgress(conflations[rank].progress);
+      return new ConflatedReader(subscription, place, selection, repeats, block, progress);
+    }
+    return new Reader(subscription, place, selection, repeats);
   }
 }
 

@@ -14,6 +14,8 @@ export const ErrorCode = {
   SYMBOL_TABLE_FULL: 'ERR_LANEBUS_SYMBOL_TABLE_FULL',
   /** The lane had no room, and its policy is to refuse (or the wait for room took too long). */
   LANE_FULL: 'ERR_LANEBUS_LANE_FULL',
+  /** Handlers wait for room in each other's full lanes: what one of them publishes is refused, so that the rest go on. */
+  DEADLOCK: 'ERR_LANEBUS_DEADLOCK',
   /** The bus was used before `start`, or `start` was called twice, or the call does not fit the bus's state. */
   NOT_STARTED: 'ERR_LANEBUS_NOT_STARTED',
   ALREADY_STARTED: 'ERR_LANEBUS_ALREADY_STARTED',

@@ -22,13 +22,15 @@ import type { PublishClock } from './clock.js';
 import type { RecordSink } from './codec.js';
 import { ErrorCode, LanebusError } from './errors.js';
 import {
+  CAUSE_BYTES,
   ConsumerWord,
+  DERIVED_BIT,
   HEADER_BYTES,
   LaneWord,
+  LENGTH_SHIFT,
   MAX_RECORD_BYTES,
   PADDING_TYPE,
   type ProducerBlock,
-  TYPE_BITS,
   TYPE_MASK,
 } from './layout.js';
 import type { Memory } from './memory.js';
@@ -42,9 +44,9 @@ const FULL = -1;
  */
 const GROUP = 16;
 
-/** Someone who reads a lane: the word that holds the lane back, and the thread to wake. */
+/** Someone who is to get a lane's events: the word that holds the lane back, and the thread to wake. */
 export interface Gate {
-  /** The subscription that reads. */
+  /** The subscription, on one thread. */
   readonly id: number;
   readonly name: string;
   /** Indexes of the types that it wants: only for those is its thread woken. */
@@ -53,6 +55,21 @@ export interface Gate {
   readonly index: number;
   /** Words of the consumer's block. Readers on one thread share them. */
   readonly consumer: Int32Array;
+  /** Where its events are put, if it conflates them: then it does not read the lane and does not hold it back. */
+  readonly conflator: Conflator | undefined;
+}
+
+/** Takes the events of a conflating subscription, by key. */
+export interface Conflator {
+  /** @param at Byte offset of the record, header first. */
+  offer(typeIndex: number, memory: Memory, at: number): void;
+}
+
+/** The event whose handler publishes: its place in the lane that it came from. */
+export interface Origin {
+  readonly publisher: number;
+  readonly rank: number;
+  readonly sequence: number;
 }
 
 export interface LaneConfig {
@@ -63,11 +80,13 @@ export interface LaneConfig {
   readonly urgent: boolean;
 }
 
-/** What a lane must know of the thread that publishes on it. */
+/** What a thread's lanes must know of it, and of what it is doing. */
 export interface Publisher {
   readonly clock: PublishClock;
   /** Whether the process outlives the thread: then every commit leaves a redo record, and none is put off. */
   readonly mortal: boolean;
+  /** What the record that is being claimed derives from. */
+  origin: Origin | undefined;
 }
 
 /** The producer's side. Used by one thread only. */
@@ -79,19 +98,25 @@ export class Lane implements RecordSink {
   readonly stats: Float64Array;
   readonly #maxPayloadBytes: number;
   readonly #published: Float64Array;
+  readonly #publisher: Publisher;
   readonly #clock: PublishClock;
   readonly #capacity: number;
   readonly #mask: number;
   readonly #urgent: boolean;
   readonly #mortal: boolean;
   readonly #groups: boolean;
+  /** Those that hold the lane back, and those that conflate. */
   #gates: readonly Gate[] = [];
+  #conflating: readonly Gate[] = [];
+  #conflators: readonly (readonly Conflator[])[] | undefined;
   #consumers: readonly Int32Array[] = [];
   /** The threads to wake for an event, by its type index. A thread is not woken for records that it would only skip. */
   #wakes: readonly (readonly Int32Array[])[];
   /** End of what is claimed, and of what is committed; CURSOR follows the latter at once, or with its group. */
   #head: number;
   #tail: number;
+  /** Byte offset of the record claimed last. */
+  #last = 0;
   /** Events that are committed and not visible yet. */
   #deferred = 0;
   /** Their type: a group has only one. */
@@ -111,12 +136,14 @@ export class Lane implements RecordSink {
   /** Records claimed but not committed yet, and their types. */
   #claimed = 0;
 
-  constructor(block: ProducerBlock, rank: number, config: LaneConfig, { clock, mortal }: Publisher) {
+  constructor(block: ProducerBlock, rank: number, config: LaneConfig, publisher: Publisher) {
+    const { clock, mortal } = publisher;
     this.name = config.name;
     this.memory = block.rings[rank];
     this.control = block.control[rank];
     this.stats = block.stats[rank];
     this.#published = block.published;
+    this.#publisher = publisher;
     this.#clock = clock;
     this.#capacity = this.memory.u8.length;
     this.#mask = this.#capacity - 1;
@@ -138,14 +165,26 @@ export class Lane implements RecordSink {
   }
 
   get gates(): readonly Gate[] {
-    return this.#gates;
+    return [...this.#gates, ...this.#conflating];
+  }
+
+  /** Of those that hold the lane back, the one that is furthest behind. */
+  get slowest(): Gate | undefined {
+    return this.#gates.reduce<Gate | undefined>((slow, gate) => {
+      if (slow === undefined) return gate;
+      return distance(Atomics.load(slow.words, slow.index), Atomics.load(gate.words, gate.index)) > 0 ? gate : slow;
+    }, undefined);
   }
 
   /** Replaces the readers. A new one's gating position must lie within what the ring still holds. */
   setGates(gates: readonly Gate[]): void {
-    this.#gates = gates;
-    this.#consumers = distinct(gates);
-    this.#wakes = this.#wakes.map((_, type) => distinct(gates.filter((gate) => gate.types.includes(type))));
+    this.#gates = gates.filter(({ conflator }) => conflator === undefined);
+    this.#conflating = gates.filter(({ conflator }) => conflator !== undefined);
+    this.#consumers = distinct(this.#gates);
+    this.#wakes = this.#wakes.map((_, type) => distinct(gates.filter(({ types }) => types.includes(type))));
+    const conflatorsOf = (type: number): Conflator[] =>
+      this.#conflating.flatMap(({ types, conflator }) => (conflator && types.includes(type) ? [conflator] : []));
+    this.#conflators = this.#conflating.length === 0 ? undefined : this.#wakes.map((_, type) => conflatorsOf(type));
     this.#look();
   }
 
@@ -155,39 +194,44 @@ export class Lane implements RecordSink {
    * @throws RECORD_TOO_LARGE
    */
   claim(payloadBytes: number, typeIndex: number): number {
-    if (payloadBytes > this.#maxPayloadBytes) this.#refuse(payloadBytes);
-    const length = (payloadBytes + HEADER_BYTES + 7) & -8;
+    const { origin } = this.#publisher;
+    const causeBytes = origin === undefined ? 0 : CAUSE_BYTES;
+    if (payloadBytes + causeBytes > this.#maxPayloadBytes) this.#refuse(payloadBytes + causeBytes);
+    const length = (((payloadBytes + HEADER_BYTES + 7) & -8) + causeBytes) | 0;
     // `| 0` on what is read tells the compiler that it is an int32: sums that wrap are float64 arithmetic otherwise.
     const head = this.#head | 0;
     let at = head & this.#mask;
     const toEnd = (this.#capacity - at) | 0;
     const padding = length > toEnd ? toEnd : 0;
     const next = (head + ((padding + length) | 0)) | 0;
-    if (((next - (this.#limit | 0)) | 0) > 0 && !this.#look(next)) return this.#full();
+    if (((next - (this.#limit | 0)) | 0) > 0 && !this.#look(next)) return this.#full(next);
 
     const { i32, f64 } = this.memory;
     const sequence = this.#sequence | 0;
     if (padding > 0) {
-      i32[at >> 2] = ((padding >> 3) << TYPE_BITS) | PADDING_TYPE;
+      i32[at >> 2] = ((padding >> 3) << LENGTH_SHIFT) | PADDING_TYPE;
       i32[(at >> 2) + 1] = (sequence - 1) | 0;
       at = 0;
     }
-    i32[at >> 2] = ((length >> 3) << TYPE_BITS) | typeIndex;
+    i32[at >> 2] = ((length >> 3) << LENGTH_SHIFT) | typeIndex;
     i32[(at >> 2) + 1] = sequence;
     const clock = this.#clock;
     const left = (clock.left - 1) | 0;
     clock.left = left;
     if (left < 0) clock.refresh();
     f64[(at >> 3) + 1] = clock.stamp;
+    if (origin !== undefined) writeCause(this.memory, at, origin);
     this.#sequence = (sequence + 1) | 0;
     this.#claimed++;
+    this.#last = at;
     this.#head = next;
     return at + HEADER_BYTES;
   }
 
   /** @throws RECORD_TOO_LARGE when the lane refuses a payload of this size. */
   checkSize(payloadBytes: number): void {
-    if (payloadBytes > this.#maxPayloadBytes) this.#refuse(payloadBytes);
+    const bytes = payloadBytes + (this.#publisher.origin === undefined ? 0 : CAUSE_BYTES);
+    if (bytes > this.#maxPayloadBytes) this.#refuse(bytes);
   }
 
   /** @throws INVALID_EVENT when not just these records are claimed; nothing is claimed then. */
@@ -205,6 +249,7 @@ export class Lane implements RecordSink {
     if (this.#groups && this.#clock.bursting) {
       if (typeIndex !== this.#deferredType || !this.#flushIsDue) this.#openGroup(typeIndex);
       this.#tail = this.#head;
+      if (this.#conflators !== undefined) this.#conflate(typeIndex, this.#last);
       if (++this.#deferred >= GROUP) this.flush();
       return;
     }
@@ -213,7 +258,34 @@ export class Lane implements RecordSink {
     if (this.#mortal) this.#writeRedo(typeIndex);
     this.#count(typeIndex, 1);
     Atomics.store(this.control, LaneWord.CURSOR_INDEX, this.#head);
+    if (this.#conflators !== undefined) {
+      this.#conflate(typeIndex, this.#last);
+      if (this.#mortal) this.control[LaneWord.REDO_TYPE_INDEX] = PADDING_TYPE; // it need not be offered again
+    }
     this.#wake(this.#wakes[typeIndex]);
+  }
+
+  /**
+   * Commits a notice of events that were refused, if there is room.
+   * @param counts Events by type index; what the notice tells of is removed.
+   */
+  noticeGap(counts: Map<number, number>): boolean {
+    const { origin } = this.#publisher;
+    this.#publisher.origin = undefined; // it is nobody's event
+    const gapType = this.#published.length - 1;
+    const pairs = [...counts].slice(0, this.#maxPayloadBytes >> 3);
+    const at = this.claim(pairs.length * 8, gapType);
+    if (at >= 0) {
+      const { i32 } = this.memory;
+      pairs.forEach(([type, count], index) => {
+        i32[(at >> 2) + index * 2] = type;
+        i32[(at >> 2) + index * 2 + 1] = count;
+        counts.delete(type);
+      });
+      this.commit(gapType);
+    }
+    this.#publisher.origin = origin;
+    return at >= 0;
   }
 
   /**
@@ -226,8 +298,16 @@ export class Lane implements RecordSink {
     this.flush();
     for (const typeIndex of types) this.#count(typeIndex, 1);
     this.#claimed = 0;
+    const first = this.#tail;
     this.#tail = this.#head;
     Atomics.store(this.control, LaneWord.CURSOR_INDEX, this.#head);
+    if (this.#conflators !== undefined) {
+      for (let position = first; position !== this.#head; position = this.#next(position)) {
+        const at = position & this.#mask;
+        const typeIndex = this.memory.i32[at >> 2] & TYPE_MASK;
+        if (typeIndex !== PADDING_TYPE) this.#conflate(typeIndex, at);
+      }
+    }
     for (const typeIndex of new Set(types)) this.#wake(this.#wakes[typeIndex]);
   }
 
@@ -238,6 +318,14 @@ export class Lane implements RecordSink {
     this.#deferred = 0;
     Atomics.store(this.control, LaneWord.CURSOR_INDEX, this.#tail);
     this.#wake(this.#wakes[this.#deferredType]);
+  }
+
+  #next(position: number): number {
+    return (position + recordBytes(this.memory.i32[(position & this.#mask) >> 2])) | 0;
+  }
+
+  #conflate(typeIndex: number, at: number): void {
+    for (const conflator of this.#conflators?.[typeIndex] ?? []) conflator.offer(typeIndex, this.memory, at);
   }
 
   /** Forgets what was claimed and not committed. */
@@ -267,6 +355,7 @@ export class Lane implements RecordSink {
     control[LaneWord.REDO_TYPE_INDEX] = PADDING_TYPE;
     stats[LaneWord.REDO_COUNT_F64] = this.#published[typeIndex];
     stats[LaneWord.REDO_RECORDS_F64] = stats[LaneWord.RECORDS_F64];
+    control[LaneWord.REDO_START_INDEX] = this.#last;
     control[LaneWord.REDO_END_INDEX] = this.#head;
     control[LaneWord.REDO_TYPE_INDEX] = typeIndex;
   }
@@ -289,8 +378,9 @@ export class Lane implements RecordSink {
   }
 
   /** Who sleeps because nothing here was for it holds the room all the same: it must come and let it go. */
-  #full(): number {
+  #full(next: number): number {
     this.flush();
+    Atomics.store(this.control, LaneWord.REQUIRED_INDEX, (next - this.#capacity) | 0);
     for (const words of this.#consumers) ring(words, ConsumerWord.DOORBELL_INDEX);
     return FULL;
   }
@@ -375,27 +465,57 @@ function distinct(gates: readonly Gate[]): Int32Array[] {
 
 /** Length in bytes of the record with this first header word. */
 export function recordBytes(header: number): number {
-  return (header >>> TYPE_BITS) << 3;
+  return (header >>> LENGTH_SHIFT) << 3;
 }
 
-/**
- * Makes the counts of a dead producer's block final: they agree with what it committed (see `Lane.commit`), nobody waits,
- * and what its `spill` lanes still held, in the dead thread's own memory, counts as dropped.
- * @returns How many events those were.
- */
-export function repair(block: ProducerBlock): number {
+function writeCause({ i32, f64 }: Memory, at: number, { publisher, rank, sequence }: Origin): void {
+  i32[at >> 2] |= DERIVED_BIT;
+  const end = at + recordBytes(i32[at >> 2]);
+  i32[(end - CAUSE_BYTES) >> 2] = publisher;
+  i32[(end - CAUSE_BYTES + 4) >> 2] = rank;
+  f64[(end - 8) >> 3] = sequence;
+}
+
+/** What the record at a byte offset derives from. */
+export function causeOf({ i32, f64 }: Memory, at: number): Origin | undefined {
+  const header = i32[at >> 2];
+  if ((header & DERIVED_BIT) === 0) return undefined;
+  const end = at + recordBytes(header);
+  const publisher = i32[(end - CAUSE_BYTES) >> 2];
+  return { publisher, rank: i32[(end - CAUSE_BYTES + 4) >> 2], sequence: f64[(end - 8) >> 3] };
+}
+
+/** Events of the types that the gap notice at a byte offset tells of. */
+export function readGaps({ i32 }: Memory, at: number, types: ReadonlySet<number>): number {
+  let missed = 0;
+  const end = (at + recordBytes(i32[at >> 2])) >> 2;
+  for (let word = (at + HEADER_BYTES) >> 2; word < end; word += 2) if (types.has(i32[word])) missed += i32[word + 1];
+  return missed;
+}
+
+/** A dead producer's lanes, once its counts are final. */
+export interface Remains {
+  /** Events that its `spill` lanes still held, in the dead thread's own memory: they count as dropped. */
+  readonly lost: number;
+  /** The record committed last, by rank, if the thread may have died before it was conflated. */
+  readonly last: readonly ({ readonly memory: Memory; readonly at: number } | undefined)[];
+}
+
+/** Makes the counts of a dead producer's block final: they agree with what it committed (see `Lane.commit`), nobody waits. */
+export function repair(block: ProducerBlock): Remains {
   let lost = 0;
-  for (let rank = 0; rank < block.laneCount; rank++) {
+  const last = block.rings.map((memory, rank) => {
     const control = block.control[rank];
     const stats = block.stats[rank];
     lost += stats[LaneWord.SPILLED_F64];
     stats[LaneWord.DROPPED_F64] += stats[LaneWord.SPILLED_F64];
     for (const word of [LaneWord.SPILLED_F64, LaneWord.WAITING_F64, LaneWord.BLOCKED_SINCE_F64]) stats[word] = 0;
     const typeIndex = control[LaneWord.REDO_TYPE_INDEX];
-    if (typeIndex === PADDING_TYPE) continue;
+    if (typeIndex === PADDING_TYPE) return undefined;
     const committed = control[LaneWord.CURSOR_INDEX] === control[LaneWord.REDO_END_INDEX] ? 1 : 0;
     block.published[typeIndex] = stats[LaneWord.REDO_COUNT_F64] + committed;
     stats[LaneWord.RECORDS_F64] = stats[LaneWord.REDO_RECORDS_F64] + committed;
-  }
-  return lost;
+    return committed === 1 ? { memory, at: control[LaneWord.REDO_START_INDEX] } : undefined;
+  });
+  return { lost, last };
 }

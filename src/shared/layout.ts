@@ -1,7 +1,7 @@
 /**
  * The byte map of everything that threads share. This is the only file that knows offsets.
  *
- * There are three kinds of block, each a SharedArrayBuffer of its own. A block belongs to one incarnation: when a thread
+ * There are four kinds of block, each a SharedArrayBuffer of its own. A block belongs to one incarnation: when a thread
  * is replaced, its successor gets fresh blocks and nobody ever writes to the old ones again (one exception, argued in
  * docs/decisions/0011). Words written by one side and polled by another stand LINE bytes apart (two cache lines: the
  * adjacent-line prefetcher pairs them).
@@ -17,6 +17,8 @@
  *                 BLOCKED_MS BLOCKED_SINCE f64 time publishers waited     producer            main
  *                 WATERMARK WAITING SPILLED f64                           producer            main
  *                 REDO_END REDO_TYPE      i32  commit in progress         producer            main, after exit
+ *                 REDO_START              i32
+ *                 REQUIRED                i32  gating that a waiting event needs producer (Atomics)  main (deadlocks)
  *                 REDO_COUNT REDO_RECORDS f64
  *   counts        PUBLISHED[type]         f64  owed side of the ledger    producer            main
  *   symbols       COUNT BYTES             i32  length of the table        producer (Atomics)  consumers
@@ -32,19 +34,31 @@
  *                 TURNS                   i32  turns of the pump's loop       consumer            main (watchdog)
  *
  * SUBSCRIPTION block: one subscription on one consumer
- *   line 0        MAGIC VERSION KIND LANES ADDRESSES
+ *   line 0        MAGIC VERSION KIND LANES ADDRESSES FLIGHTS
  *   line 1        STATE                   i32  active, paused, ending     main (Atomics)      consumer
- *   line 2        in flight: POSITION LANE ATTEMPT i32, BEFORE f64        consumer            main (watchdog, take-over)
- *   line 3        CONSECUTIVE i32, timings f64                            consumer            main
+ *   line 2        CONSECUTIVE i32, MISSED, timings f64                    consumer            main
+ *   flights       per delivery that may be in flight, 32 bytes:
+ *                   POSITION LANE ATTEMPT i32, BEFORE WEIGHT f64          consumer            main (watchdog, take-over)
+ *                   ROOM                  i32  lanes whose room it awaits consumer (Atomics)  main (deadlocks)
  *   outcomes      OUTCOME[rank][outcome]  f64  the other side             consumer            main
  *   settled       SETTLED[lane]           i32  finished up to here        consumer            main, after exit
  *   per lane      GATING GATING_SEQUENCE  i32  producers may not pass     consumer (Atomics)  producers
+ *                 NUMBERED[2]: POSITION NUMBER i32  claim number there    consumer            main, after exit
+ *                 UNTOLD[2]: POSITION COUNT  i32  gaps to be told there    consumer            main
+ *
+ * CLAIM block: who of several takes which record of one lane (claims.ts)
+ *   line 0        MAGIC VERSION KIND SLOTS
+ *   slots         CLAIM[number & mask]    i32  claimant << 2 | done | lap claimants (CAS)     claimants, main
+ *
+ * Conflation has blocks of its own: conflation-block.ts.
  *
  * A record, 8-byte aligned, never wrapping around the ring's end:
- *   0   i32  length in bytes / 8 << 12 | type index; type 0 is padding up to the ring's end
+ *   0   i32  length in bytes / 8 << 12 | derived << 11 | type index; type 0 is padding up to the ring's end, and the one
+ *            behind the catalog's last is a gap notice: how many events of each type were refused (pairs of i32)
  *   4   i32  sequence, wraps
  *   8   f64  time of publishing, ms of the bus's clock
  *   16  payload (codec)
+ *   end of a derived event: i32 publisher, i32 rank, f64 sequence of the event that caused it
  *
  * Lanes are addressed within a subscription block by `producer * lanes + rank`; rank 0 is the most urgent.
  */
@@ -53,7 +67,7 @@ import { Memory } from './memory.js';
 
 const MAGIC = 0x4c414e45; // "LANE"
 const VERSION = 1;
-const BlockKind = { producer: 1, consumer: 2, subscription: 3 } as const;
+const BlockKind = { producer: 1, consumer: 2, subscription: 3, claims: 4, conflation: 5, progress: 6 } as const;
 type BlockKind = keyof typeof BlockKind;
 
 export const LINE_BYTES = 128;
@@ -61,9 +75,12 @@ const LINE_I32 = LINE_BYTES >> 2;
 const LINE_F64 = LINE_BYTES >> 3;
 
 export const HEADER_BYTES = 16;
-export const TYPE_BITS = 12;
-export const TYPE_MASK = (1 << TYPE_BITS) - 1;
+/** Where a record's length starts in its first word. */
+export const LENGTH_SHIFT = 12;
+export const DERIVED_BIT = 1 << (LENGTH_SHIFT - 1);
+export const TYPE_MASK = DERIVED_BIT - 1;
 export const PADDING_TYPE = 0;
+export const CAUSE_BYTES = 16;
 /** The record's length has 20 bits, in units of 8 bytes. */
 export const MAX_RECORD_BYTES = (1 << 20) * 8 - 8;
 export const MIN_CAPACITY_BYTES = 64;
@@ -77,9 +94,9 @@ export const OUTCOMES = 7;
 export const SubscriptionMode = { active: 0, paused: 1, ending: 2 } as const;
 export type SubscriptionMode = (typeof SubscriptionMode)[keyof typeof SubscriptionMode];
 
-const alignLine = (bytes: number): number => Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
+export const alignLine = (bytes: number): number => Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
 
-function claimBlock(kind: BlockKind, bytes: number): { source: SharedArrayBuffer; head: Int32Array } {
+export function claimBlock(kind: BlockKind, bytes: number): { source: SharedArrayBuffer; head: Int32Array } {
   const source = new SharedArrayBuffer(bytes);
   const head = new Int32Array(source, 0, LINE_I32);
   head[0] = MAGIC;
@@ -93,7 +110,11 @@ function claimBlock(kind: BlockKind, bytes: number): { source: SharedArrayBuffer
  * @param sizeOf Bytes of a block with this header.
  * @throws FOREIGN_BLOCK when it is no whole block of this kind and version.
  */
-function attachBlock(kind: BlockKind, source: SharedArrayBuffer, sizeOf: (head: Int32Array) => number): Int32Array {
+export function attachBlock(
+  kind: BlockKind,
+  source: SharedArrayBuffer,
+  sizeOf: (head: Int32Array) => number,
+): Int32Array {
   const refuse = (found: string): never => {
     throw new LanebusError(ErrorCode.FOREIGN_BLOCK, `shared memory is not a Lanebus ${kind} block: ${found}`);
   };
@@ -138,6 +159,8 @@ export const LaneWord = {
   REDO_RECORDS_F64: 2 * LINE_F64 + 9,
   REDO_END_INDEX: 2 * LINE_I32 + 20,
   REDO_TYPE_INDEX: 2 * LINE_I32 + 21,
+  REDO_START_INDEX: 2 * LINE_I32 + 22,
+  REQUIRED_INDEX: 2 * LINE_I32 + 23,
 } as const;
 const LANE_CONTROL_BYTES = 3 * LINE_BYTES;
 
@@ -159,7 +182,7 @@ export class ProducerBlock {
   readonly control: readonly Int32Array[];
   readonly stats: readonly Float64Array[];
   readonly rings: readonly Memory[];
-  /** Events committed, by type index (index 0 unused). */
+  /** Events committed, by type index (0 unused, the last one for gap notices). */
   readonly published: Float64Array;
   readonly symbols: { readonly state: Int32Array; readonly ends: Int32Array; readonly names: Uint8Array };
 
@@ -196,7 +219,7 @@ export class ProducerBlock {
     const controls = capacities.map(() => take(LANE_CONTROL_BYTES));
     this.control = controls.map((start) => new Int32Array(source, start, LANE_CONTROL_BYTES >> 2));
     this.stats = controls.map((start) => new Float64Array(source, start, LANE_CONTROL_BYTES >> 3));
-    this.published = new Float64Array(source, take((types + 1) * 8), types + 1);
+    this.published = new Float64Array(source, take((types + 2) * 8), types + 2);
     this.symbols = {
       state: new Int32Array(source, take(8), 2),
       ends: new Int32Array(source, take(symbols * 4), symbols),
@@ -226,7 +249,7 @@ function producerBytes({ capacities, types, symbols, nameBytes }: ProducerShape)
   const fixed =
     LINE_BYTES +
     capacities.length * LANE_CONTROL_BYTES +
-    alignLine((types + 1) * 8) +
+    alignLine((types + 2) * 8) +
     alignLine(8) +
     alignLine(symbols * 4) +
     alignLine(nameBytes);
@@ -266,23 +289,34 @@ export class ConsumerBlock {
 // ------------------------------------------------------------------------------------------------ subscription block
 
 const HEAD_ADDRESSES_INDEX = 4;
+const HEAD_FLIGHTS_INDEX = 5;
 
 export const SubscriptionWord = {
   STATE_INDEX: LINE_I32,
-  /**
-   * The delivery in flight. LANE is 0 when there is none, else address + 1, with WAITING_BIT while the handler's promise
-   * is pending, or with outcome << OUTCOME_SHIFT while the delivery ends.
-   */
-  POSITION_INDEX: 2 * LINE_I32,
-  LANE_INDEX: 2 * LINE_I32 + 1,
-  ATTEMPT_INDEX: 2 * LINE_I32 + 2,
-  /** The outcome's counter before it is counted: whoever takes over finishes the count exactly once. */
-  BEFORE_F64: 2 * LINE_F64 + 2,
-  CONSECUTIVE_INDEX: 3 * LINE_I32,
-  REDELIVERED_F64: 3 * LINE_F64 + 1,
-  HANDLER_F64: 3 * LINE_F64 + 2,
-  WAIT_F64: 3 * LINE_F64 + 6,
+  CONSECUTIVE_INDEX: 2 * LINE_I32,
+  REDELIVERED_F64: 2 * LINE_F64 + 1,
+  HANDLER_F64: 2 * LINE_F64 + 2,
+  WAIT_F64: 2 * LINE_F64 + 6,
+  MISSED_F64: 2 * LINE_F64 + 10,
 } as const;
+
+/** Where the words of the delivery that is in flight at place `flight` stand, from 0. */
+export const FlightWord = {
+  positionIndex: (flight: number): number => 3 * LINE_I32 + flight * FLIGHT_I32,
+  /**
+   * 0 when nothing is in flight there, else address + 1, with WAITING_BIT while the handler's promise is pending, or with
+   * outcome << OUTCOME_SHIFT while the delivery ends.
+   */
+  laneIndex: (flight: number): number => 3 * LINE_I32 + flight * FLIGHT_I32 + 1,
+  attemptIndex: (flight: number): number => 3 * LINE_I32 + flight * FLIGHT_I32 + 2,
+  /** Bit per rank: lanes of its own thread that must have room before the delivery can end. */
+  roomIndex: (flight: number): number => 3 * LINE_I32 + flight * FLIGHT_I32 + 3,
+  /** How many deliveries end `conflated` at once; other outcomes are for one. */
+  weightF64: (flight: number): number => 3 * LINE_F64 + flight * (FLIGHT_I32 >> 1) + 3,
+  /** The outcome's counter before it is counted: whoever takes over finishes the count exactly once. */
+  beforeF64: (flight: number): number => 3 * LINE_F64 + flight * (FLIGHT_I32 >> 1) + 2,
+} as const;
+const FLIGHT_I32 = 8;
 export const OUTCOME_SHIFT = 24;
 export const ADDRESS_MASK = (1 << OUTCOME_SHIFT) - 1;
 /** Set in LANE while the handler has returned a promise: the thread may be busy with something else. */
@@ -291,42 +325,60 @@ export const WAITING_BIT = 1 << 28;
 /** A timing takes four float64: weighted sum in ms, weight, samples, maximum in ms. */
 export const TimingWord = { SUM: 0, WEIGHT: 1, SAMPLES: 2, MAX: 3 } as const;
 
-const SUBSCRIPTION_FIXED_BYTES = 4 * LINE_BYTES;
+const SUBSCRIPTION_FIXED_BYTES = 3 * LINE_BYTES;
 
-/** Views of one subscription's block. `addresses` = producers × lanes, the number of rings it may read. */
+interface SubscriptionShape {
+  readonly lanes: number;
+  /** producers × lanes, the number of rings it may read. */
+  readonly addresses: number;
+  /** Deliveries that may be in flight at once. */
+  readonly flights: number;
+}
+
+/** Views of the block of one subscription on one thread. */
 export class SubscriptionBlock {
   readonly source: SharedArrayBuffer;
   readonly words: Int32Array;
   readonly stats: Float64Array;
+  readonly flights: number;
   readonly #settledIndex: number;
   readonly #outcomeF64: number;
   readonly #gatingIndex: number;
 
-  static create(lanes: number, addresses: number): SubscriptionBlock {
-    const { source, head } = claimBlock('subscription', subscriptionBytes(lanes, addresses));
-    head[HEAD_LANES_INDEX] = lanes;
-    head[HEAD_ADDRESSES_INDEX] = addresses;
+  static create(shape: SubscriptionShape): SubscriptionBlock {
+    const { source, head } = claimBlock('subscription', subscriptionBytes(shape));
+    head[HEAD_LANES_INDEX] = shape.lanes;
+    head[HEAD_ADDRESSES_INDEX] = shape.addresses;
+    head[HEAD_FLIGHTS_INDEX] = shape.flights;
     return new SubscriptionBlock(source);
   }
 
   constructor(source: SharedArrayBuffer) {
-    const head = attachBlock('subscription', source, (found) =>
-      subscriptionBytes(found[HEAD_LANES_INDEX], found[HEAD_ADDRESSES_INDEX]),
-    );
-    const outcomes = SUBSCRIPTION_FIXED_BYTES;
-    const settled = outcomes + alignLine(head[HEAD_LANES_INDEX] * OUTCOMES * 8);
-    const gating = settled + alignLine(head[HEAD_ADDRESSES_INDEX] * 4);
+    const shapeOf = (head: Int32Array): SubscriptionShape => ({
+      lanes: head[HEAD_LANES_INDEX],
+      addresses: head[HEAD_ADDRESSES_INDEX],
+      flights: head[HEAD_FLIGHTS_INDEX],
+    });
+    const shape = shapeOf(attachBlock('subscription', source, (found) => subscriptionBytes(shapeOf(found))));
+    const outcomes = SUBSCRIPTION_FIXED_BYTES + alignLine(shape.flights * FLIGHT_I32 * 4);
+    const settled = outcomes + alignLine(shape.lanes * OUTCOMES * 8);
+    const gating = settled + alignLine(shape.addresses * 4);
     this.source = source;
     this.words = new Int32Array(source);
     this.stats = new Float64Array(source);
+    this.flights = shape.flights;
     this.#outcomeF64 = outcomes >> 3;
     this.#settledIndex = settled >> 2;
     this.#gatingIndex = gating >> 2;
   }
 
-  /** float64 index of an outcome's counter. */
+  /** float64 index of a lane's outcomes: the counter of each stands so much further on. */
+  outcomesF64(rank: number): number {
+    return this.#outcomeF64 + rank * OUTCOMES;
+  }
+
   outcomeF64(rank: number, outcome: Outcome): number {
-    return this.#outcomeF64 + rank * OUTCOMES + outcome;
+    return this.outcomesF64(rank) + outcome;
   }
 
   /** int32 index of the position up to which this subscription has finished the lane at `address`. */
@@ -339,14 +391,93 @@ export class SubscriptionBlock {
     return this.#gatingIndex + address * LINE_I32;
   }
 
+  /**
+   * Notes the claim number of the first record behind a position, before that position becomes GATING. There are two
+   * places, and the one that belongs to the current GATING is not written: `numberAt` finds it whenever the thread died.
+   */
+  number(address: number, position: number, number: number): void {
+    const gating = this.gatingIndex(address);
+    const first = gating + NUMBERED_INDEX;
+    const place = this.words[first] === this.words[gating] ? first + 2 : first;
+    this.words[place] = position;
+    this.words[place + 1] = number;
+  }
+
+  /** The claim number that belongs to GATING. Read after the thread's exit. */
+  numberAt(address: number): number {
+    const gating = this.gatingIndex(address);
+    const first = gating + NUMBERED_INDEX;
+    return this.words[this.words[first] === this.words[gating] ? first + 1 : first + 3];
+  }
+
+  /**
+   * Notes how many refused events a successor that starts at a position is to tell of, before it becomes the position
+   * where one would start. As for `number` there are two places.
+   */
+  noteUntold(address: number, position: number, missed: number): void {
+    const first = this.gatingIndex(address) + UNTOLD_INDEX;
+    const place = this.words[first] === this.words[this.settledIndex(address)] ? first + 2 : first;
+    this.words[place] = position;
+    this.words[place + 1] = missed;
+  }
+
+  /** They have been told: positions come again after 4 GiB. */
+  forgetUntold(address: number): void {
+    const first = this.gatingIndex(address) + UNTOLD_INDEX;
+    this.words[first + 1] = 0;
+    this.words[first + 3] = 0;
+  }
+
+  /** What is to be told by who starts at this position. */
+  untoldAt(address: number, position: number): number {
+    const first = this.gatingIndex(address) + UNTOLD_INDEX;
+    if (this.words[first] === position && this.words[first + 1] !== 0) return this.words[first + 1];
+    return this.words[first + 2] === position ? this.words[first + 3] : 0;
+  }
+
   /** Where the subscription starts to read a lane. Called by one thread at a time, before the consumer knows the lane. */
-  seed(address: number, position: number, sequence: number): void {
+  seed(address: number, position: number, sequence: number, number = 0): void {
+    const gating = this.gatingIndex(address);
     this.words[this.settledIndex(address)] = position;
-    this.words[this.gatingIndex(address) + 1] = sequence;
-    Atomics.store(this.words, this.gatingIndex(address), position);
+    this.words[gating + 1] = sequence;
+    this.words[gating + NUMBERED_INDEX] = position;
+    this.words[gating + NUMBERED_INDEX + 1] = number;
+    Atomics.store(this.words, gating, position);
   }
 }
 
-function subscriptionBytes(lanes: number, addresses: number): number {
-  return SUBSCRIPTION_FIXED_BYTES + alignLine(lanes * OUTCOMES * 8) + alignLine(addresses * 4) + addresses * LINE_BYTES;
+const NUMBERED_INDEX = 2;
+const UNTOLD_INDEX = 6;
+
+function subscriptionBytes({ lanes, addresses, flights }: SubscriptionShape): number {
+  return (
+    SUBSCRIPTION_FIXED_BYTES +
+    alignLine(flights * FLIGHT_I32 * 4) +
+    alignLine(lanes * OUTCOMES * 8) +
+    alignLine(addresses * 4) +
+    addresses * LINE_BYTES
+  );
+}
+
+// ------------------------------------------------------------------------------------------------------- claim block
+
+const HEAD_SLOTS_INDEX = 3;
+
+/** Views of the claims on one lane's records by the threads that share a subscription. */
+export class ClaimBlock {
+  readonly source: SharedArrayBuffer;
+  readonly slots: Int32Array;
+
+  /** @param slots A power of two: at least as many as the lane can hold records that are claimed. */
+  static create(slots: number): ClaimBlock {
+    const { source, head } = claimBlock('claims', LINE_BYTES + slots * 4);
+    head[HEAD_SLOTS_INDEX] = slots;
+    return new ClaimBlock(source);
+  }
+
+  constructor(source: SharedArrayBuffer) {
+    const head = attachBlock('claims', source, (found) => LINE_BYTES + found[HEAD_SLOTS_INDEX] * 4);
+    this.source = source;
+    this.slots = new Int32Array(source, LINE_BYTES, head[HEAD_SLOTS_INDEX]);
+  }
 }

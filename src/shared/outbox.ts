@@ -2,13 +2,13 @@
  * A publishing thread's own lanes: from an event object to a committed record. The bus's thread has one, and each pool
  * thread for what its handlers publish. Used by its own thread only.
  */
-import { Admission, type AdmissionConfig, type Held, Scratch } from './admission.js';
+import { Admission, type AdmissionConfig, type Held, Scratch, type Ticketed } from './admission.js';
 import type { PublishOutcome } from './api.js';
 import type { Catalog } from './catalog.js';
 import { PublishClock } from './clock.js';
 import { compileEncoder, type Encoder, unknownTypeError } from './codec.js';
 import { asError, ErrorCode, LanebusError } from './errors.js';
-import { type Gate, Lane, type LaneConfig } from './lane.js';
+import { type Gate, Lane, type LaneConfig, type Publisher } from './lane.js';
 import { LaneWord, type ProducerBlock } from './layout.js';
 import { SymbolWriter } from './symbols.js';
 
@@ -49,9 +49,9 @@ export class Outbox {
   readonly #routes = new Map<unknown, Route>();
   readonly #admissions: readonly Admission[];
   readonly #scratch = new Scratch();
-  readonly #clock = new PublishClock();
-  /** Whether this is a pool thread, whose pump turns the event loop by itself. */
-  readonly #mortal: boolean;
+  readonly #publisher: Publisher;
+  /** The delivery whose handler publishes now. */
+  #deriving: Ticketed | undefined;
   /** Type of the former event and its route: events of one type come in runs, a Map look-up each is dear. */
   #lastType: unknown;
   #lastRoute: Route | undefined;
@@ -68,10 +68,12 @@ export class Outbox {
   ) {
     this.#catalog = catalog;
     this.#block = block;
-    const publisher = { clock: this.#clock, mortal };
-    this.#mortal = mortal;
+    const publisher = { clock: new PublishClock(), mortal, origin: undefined };
+    this.#publisher = publisher;
     const symbols = new SymbolWriter(block.symbols, owner);
-    this.#admissions = lanes.map((lane, rank) => new Admission(new Lane(block, rank, lane, publisher), lane, warn));
+    this.#admissions = lanes.map(
+      (lane, rank) => new Admission(new Lane(block, rank, lane, publisher), rank, lane, publisher, warn),
+    );
     for (const type of catalog.types) {
       this.#routes.set(type.name, {
         typeIndex: type.index,
@@ -100,6 +102,19 @@ export class Outbox {
     }
   }
 
+  /** `publish` for the handler of a delivery: the event tells where it comes from. */
+  derive(event: unknown, delivery: Ticketed): Promise<void> {
+    const publisher = this.#publisher;
+    this.#deriving = delivery;
+    publisher.origin = delivery;
+    try {
+      return this.publish(event);
+    } finally {
+      publisher.origin = undefined;
+      this.#deriving = undefined;
+    }
+  }
+
   tryPublish(event: unknown): PublishOutcome {
     try {
       const route = this.#route(event);
@@ -110,8 +125,7 @@ export class Outbox {
       }
       switch (admission.config.whenFull) {
         case 'dropNewest':
-          admission.count('DROPPED_F64', 1);
-          return 'dropped';
+          return this.#retry(route, event) ? 'published' : 'dropped';
         case 'spill':
           admission.hold([this.#hold(route, event)]);
           return 'published';
@@ -128,17 +142,21 @@ export class Outbox {
 
   /** All events are read and checked before the first becomes visible. */
   publishBatch(events: readonly unknown[]): Promise<void> {
-    const batch = new Map<Admission, { types: number[]; held: Held[]; dropped: number }>();
+    const batch = new Map<Admission, { types: number[]; held: Held[]; dropped: number[] }>();
     try {
       for (const event of events) {
         const route = this.#route(event);
         const { admission } = route;
         let part = batch.get(admission);
-        if (part === undefined) batch.set(admission, (part = { types: [], held: [], dropped: 0 }));
-        const inOrder = admission.idle && part.held.length === 0;
+        if (part === undefined) {
+          batch.set(admission, (part = { types: [], held: [], dropped: [] }));
+          admission.resume();
+        }
+        // A smaller event may fit where one did not: it would overtake that one, or the notice that it was dropped.
+        const inOrder = admission.idle && part.held.length + part.dropped.length === 0;
         if (inOrder && route.encode(event as object, admission.lane) >= 0) part.types.push(route.typeIndex);
         else if (admission.holds) part.held.push(this.#hold(route, event));
-        else if (admission.config.whenFull === 'dropNewest') part.dropped++;
+        else if (admission.config.whenFull === 'dropNewest') part.dropped.push(route.typeIndex);
         else throw admission.fullError(`: none of the batch's ${events.length} events was published`);
       }
       // Before the first lane's part becomes visible: an event may have published on another one while it was read.
@@ -151,7 +169,7 @@ export class Outbox {
     const waits: Promise<void>[] = [];
     for (const [admission, { types, held, dropped }] of batch) {
       admission.lane.commitAll(types);
-      admission.count('DROPPED_F64', dropped);
+      for (const typeIndex of dropped) admission.drop(typeIndex);
       if (held.length > 0) waits.push(this.#wait(admission, held));
     }
     return waits.length === 0 ? this.#admitted() : Promise.all(waits).then(() => undefined);
@@ -170,11 +188,12 @@ export class Outbox {
   }
 
   /** Takes a reader away: the lanes wait for it no longer. */
-  closeGates(id: number): void {
+  closeGates(id: number): ProducerSnapshot {
     for (const { lane } of this.#admissions) {
       lane.setGates(lane.gates.filter((gate) => gate.id !== id));
       lane.wakeForRoom();
     }
+    return this.snapshot();
   }
 
   snapshot(): ProducerSnapshot {
@@ -203,6 +222,16 @@ export class Outbox {
     return this.#admissions.reduce((sum, admission) => sum + admission.release(error), 0);
   }
 
+  /** Releases the publishers that a delivery waits for with an error. */
+  refuseFor(delivery: Ticketed, error: LanebusError): void {
+    for (const admission of this.#admissions) admission.refuseFor(delivery, error);
+  }
+
+  /** Lets nothing that a delivery has published keep it from ending. */
+  renounce(delivery: Ticketed): void {
+    for (const admission of this.#admissions) admission.renounce(delivery);
+  }
+
   /** Gives up what a `spill` lane still holds. @returns Type indexes of the events, lane by lane. */
   abandon(): number[][] {
     return this.#admissions.map((admission) => admission.abandon());
@@ -210,11 +239,13 @@ export class Outbox {
 
   /** Whether the event of this `publish` was admitted at once: nothing waits but whoever awaits the promise. */
   wasAdmitted(published: Promise<void>): boolean {
-    return published === ADMITTED || this.#clock.isTurn(published);
+    return published === ADMITTED || this.#publisher.clock.isTurn(published);
   }
 
   #admitted(): Promise<void> {
-    return this.#clock.overdue && !this.#mortal ? this.#clock.turn() : ADMITTED;
+    const { clock, mortal } = this.#publisher;
+    // A pool thread's pump turns the event loop by itself.
+    return clock.overdue && !mortal ? clock.turn() : ADMITTED;
   }
 
   #route(event: unknown): Route {
@@ -248,7 +279,24 @@ export class Outbox {
   /** Encodes an event that finds no room into bytes of its own. */
   #hold(route: Route, event: unknown): Held {
     route.encode(event as object, this.#scratch.for(route.admission.lane));
-    return { typeIndex: route.typeIndex, payload: this.#scratch.copy(), ticket: undefined, last: false };
+    const { origin } = this.#publisher;
+    return {
+      typeIndex: route.typeIndex,
+      payload: this.#scratch.copy(),
+      origin: origin && { publisher: origin.publisher, rank: origin.rank, sequence: origin.sequence },
+      ticket: undefined,
+      last: false,
+    };
+  }
+
+  /** Publishes behind a gap that can be told of now, or drops the event. @returns Whether it was published. */
+  #retry({ admission, encode, typeIndex }: Route, event: unknown): boolean {
+    if (admission.resume() && encode(event as object, admission.lane) >= 0) {
+      admission.lane.commit(typeIndex);
+      return true;
+    }
+    admission.drop(typeIndex);
+    return false;
   }
 
   #full(route: Route, event: unknown): Promise<void> {
@@ -257,7 +305,7 @@ export class Outbox {
       case 'reject':
         throw admission.fullError();
       case 'dropNewest':
-        admission.count('DROPPED_F64', 1);
+        this.#retry(route, event);
         return ADMITTED;
       case 'block':
       case 'spill':
@@ -271,7 +319,7 @@ export class Outbox {
       return ADMITTED;
     }
     return new Promise((resolve, reject) => {
-      const ticket = admission.ticket(resolve, reject);
+      const ticket = admission.ticket(resolve, reject, this.#deriving);
       for (const one of held) one.ticket = ticket;
       held[held.length - 1].last = true;
       admission.hold(held);

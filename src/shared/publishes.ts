@@ -2,6 +2,7 @@
  * What one delivery publishes. A delivery ends only when all of it was admitted, so a handler that does not await cannot
  * run ahead of a full lane; and a refusal that the handler did not look at fails the delivery instead of getting lost.
  */
+import type { Ticketed } from './admission.js';
 import type { Outbox } from './outbox.js';
 
 /** A promise that knows whether anyone has asked for its result. */
@@ -20,10 +21,12 @@ class Admission extends Promise<unknown> {
 
 export class Publishes {
   readonly #outbox: Outbox;
+  readonly #delivery: Ticketed;
   #waiting: { admission: Admission; settled: Promise<unknown> }[] = [];
 
-  constructor(outbox: Outbox) {
+  constructor(outbox: Outbox, delivery: Ticketed) {
     this.#outbox = outbox;
+    this.#delivery = delivery;
   }
 
   get pending(): boolean {
@@ -31,7 +34,7 @@ export class Publishes {
   }
 
   publish(event: unknown): Promise<unknown> {
-    const published = this.#outbox.publish(event);
+    const published = this.#outbox.derive(event, this.#delivery);
     if (this.#outbox.wasAdmitted(published)) return published;
     const admission = new Admission((resolve, reject) => {
       published.then(resolve, reject);
@@ -45,16 +48,23 @@ export class Publishes {
     return admission;
   }
 
-  /** Resolves when all is admitted; rejects with the first refusal that nobody has looked at. */
+  /** Resolves when all is admitted or refused; rejects with the first refusal that nobody has looked at. */
   async settle(): Promise<void> {
+    let refusal: unknown;
     while (this.#waiting.length > 0) {
       const waiting = this.#waiting;
       this.#waiting = [];
       for (const { admission, settled } of waiting) {
         const error = await settled;
-        if (error !== undefined && !admission.observed) throw error as Error;
+        if (!admission.observed) refusal ??= error;
       }
     }
+    if (refusal !== undefined) throw refusal as Error;
+  }
+
+  /** What still waits for room is nobody's any more: the place in flight is used for other deliveries. */
+  renounce(): void {
+    this.#outbox.renounce(this.#delivery);
   }
 
   /** Forgets what a delivery that was given up still waits for. */

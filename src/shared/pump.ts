@@ -7,7 +7,8 @@ import { now } from './clock.js';
 import { type BurstControl, Dispatcher } from './dispatch.js';
 import { type ConsumerBlock, ConsumerWord } from './layout.js';
 import { Parker, ring } from './parking.js';
-import type { LocalSubscription, Reader } from './reader.js';
+import type { AnyReader } from './reader.js';
+import type { LocalSubscription } from './subscription.js';
 
 /** Deliveries of one reader before the others of its lane, and the more urgent lanes, are looked at again. */
 const BURST = 256;
@@ -42,7 +43,7 @@ const microtask = Promise.resolve();
 /** The readers of one lane class, and which of them is next. */
 interface Group {
   readonly rank: number;
-  readonly readers: Reader[];
+  readonly readers: AnyReader[];
   next: number;
   /** More urgent groups whose lanes do not bump BELL: to be looked at after every event. */
   readonly guards: Group[];
@@ -66,6 +67,8 @@ export class Pump implements BurstControl {
   readonly #maxSpinMicros: number;
   readonly #parker: Parker;
   readonly #groups: readonly Group[];
+  /** Readers that have room to give back before this slice is over. */
+  readonly #owing = new Set<AnyReader>();
   #waiting = 0;
   #delivered = 0;
   #spinMicros: number;
@@ -89,15 +92,16 @@ export class Pump implements BurstControl {
     this.#groups = groups;
   }
 
-  add(reader: Reader): void {
+  add(reader: AnyReader): void {
     this.#groups[reader.rank].readers.push(reader);
     this.wake();
   }
 
-  remove(reader: Reader): void {
+  remove(reader: AnyReader): void {
     const { readers } = this.#groups[reader.rank];
     const index = readers.indexOf(reader);
     if (index >= 0) readers.splice(index, 1);
+    this.#owing.delete(reader);
   }
 
   /** Makes the loop look again: something other than an event has happened on this thread. */
@@ -108,6 +112,10 @@ export class Pump implements BurstControl {
   stop(): void {
     this.#stopping = true;
     this.wake();
+  }
+
+  owe(reader: AnyReader): void {
+    this.#owing.add(reader);
   }
 
   deliveryStarted(): void {
@@ -122,13 +130,13 @@ export class Pump implements BurstControl {
 
   /** Resolves when no delivery of the subscription waits for a promise. */
   async ended(subscription: LocalSubscription): Promise<void> {
-    while (subscription.inFlight !== undefined) {
+    while (subscription.waiting > 0) {
       await new Promise<void>((resolve) => this.#endings.push(resolve));
     }
   }
 
-  overtaken(reader: Reader): boolean {
-    const { guards } = this.#groups[reader.rank];
+  overtaken(rank: number): boolean {
+    const { guards } = this.#groups[rank];
     if (guards.length === 0) return false;
     this.#flush?.();
     return guards.some(hasWork);
@@ -155,6 +163,13 @@ export class Pump implements BurstControl {
 
   /** Reads until nothing is left or the slice is over. @returns Whether something is left. */
   #slice(): boolean {
+    const isLeft = this.#read();
+    for (const reader of this.#owing) reader.giveBack();
+    this.#owing.clear();
+    return isLeft;
+  }
+
+  #read(): boolean {
     this.sliceEnd = now() + SLICE_MS;
     this.sliceOver = false;
     let bursts = 0;
@@ -168,11 +183,14 @@ export class Pump implements BurstControl {
         return false;
       }
       this.#run(group, starving === undefined ? this.#allowed : 1);
-      if (this.#isSliceOver(++bursts)) return true;
+      if (this.#isSliceOver(++bursts)) {
+        this.#skip(); // others may wait for that room, however long this thread stays busy
+        return true;
+      }
     }
   }
 
-  /** Lets paused subscriptions go past what is not for them: they hold their lanes' room only for what is. */
+  /** Lets subscriptions that cannot run go past what is not for them: they hold their lanes' room only for what is. */
   #skip(): void {
     for (const { readers } of this.#groups) {
       for (const reader of readers) if (reader.subscription.skips && reader.hasNews) reader.skip();
@@ -190,7 +208,7 @@ export class Pump implements BurstControl {
     for (let tried = 0; tried < readers.length; tried++) {
       if (group.next >= readers.length) group.next = 0;
       const reader = readers[group.next++];
-      if (!canRun(reader)) continue;
+      if (!reader.canRun) continue;
       this.#delivered += this.dispatcher.burst(reader, limit);
       group.servedAt = this.#delivered;
       return;
@@ -269,10 +287,6 @@ export class Pump implements BurstControl {
   }
 }
 
-function canRun(reader: Reader): boolean {
-  return reader.subscription.ready && reader.hasNews;
-}
-
 function hasWork(group: Group): boolean {
-  return group.readers.some(canRun);
+  return group.readers.some((reader) => reader.canRun);
 }

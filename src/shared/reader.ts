@@ -1,196 +1,175 @@
 /**
- * Who reads what on one thread: a subscription, and one reader for each lane that carries its types.
+ * Who reads what on one thread: one reader for each subscription and each lane that carries its types.
  *
  * Every subscription has a cursor of its own in each lane, so one that is slow, paused or waiting for a promise holds up
  * nothing but itself (and, in the end, the lane's producer). Rejected alternative, one shared cursor for all
  * subscriptions of a thread: docs/decisions/0001.
  */
-import type { HandlerLogger } from './api.js';
 import type { Decoder } from './codec.js';
-import { DeliveryContext } from './context.js';
-import { LaneView } from './lane.js';
-import {
-  type Outcome,
-  type ProducerBlock,
-  SubscriptionBlock,
-  SubscriptionMode,
-  SubscriptionWord,
-  TimingWord,
-  TYPE_MASK,
-} from './layout.js';
-import type { Outbox } from './outbox.js';
-import { Publishes } from './publishes.js';
+import type { ClaimedReader } from './claimed-reader.js';
+import type { ConflatedReader } from './conflated-reader.js';
+import type { Delivery } from './delivery.js';
+import type { RecordTest } from './filters.js';
+import type { KeyHash } from './keys.js';
+import { LaneView, readGaps } from './lane.js';
+import { HEADER_BYTES, type ProducerBlock, TYPE_MASK } from './layout.js';
+import type { LocalSubscription } from './subscription.js';
 
-export type AnyHandler = (event: never, context: never) => unknown;
+export type AnyReader = Reader | ConflatedReader;
 
-/** From this duration on, every delivery of a handler is timed; faster ones are sampled. In ms. */
-const SLOW_MS = 0.01;
-const BRISK_MS = 0.001;
-const SLOW_STRIDE = 1;
-const BRISK_STRIDE = 8;
-const FAST_STRIDE = 64;
-
-/** A subscription as its thread sees it. One delivery at a time is in flight. */
-export class LocalSubscription {
-  readonly id: number;
+/** A lane of one publishing thread, as a reader is told of it. */
+export interface Place {
+  readonly block: ProducerBlock;
+  readonly rank: number;
   readonly name: string;
-  readonly types: ReadonlySet<number>;
-  readonly handler: AnyHandler;
-  readonly block: SubscriptionBlock;
-  readonly words: Int32Array;
-  readonly stats: Float64Array;
-  readonly readers: Reader[] = [];
-  readonly publishes: Publishes;
-  readonly log: HandlerLogger;
-  /** Index of the thread: 0 is the bus's own. */
-  readonly thread: number;
-  /** The reader whose delivery waits for a promise. */
-  inFlight: Reader | undefined;
-  /** Number of the delivery that waits: tells a late promise of an abandoned one apart. */
-  serial = 0;
-  controller: AbortController | undefined;
-  /** Deliveries until the next one that is timed, and how many a timed one stands for. */
-  untilSample = 1;
-  stride = SLOW_STRIDE;
-  /** When the timed delivery began, 0 if this one is not timed. */
-  startedAt = 0;
-
-  constructor(
-    spec: {
-      readonly id: number;
-      readonly name: string;
-      readonly types: readonly number[];
-      readonly block: SharedArrayBuffer;
-    },
-    handler: AnyHandler,
-    outbox: Outbox,
-    log: HandlerLogger,
-    thread: number,
-  ) {
-    this.id = spec.id;
-    this.name = spec.name;
-    this.types = new Set(spec.types);
-    this.handler = handler;
-    this.block = new SubscriptionBlock(spec.block);
-    this.words = this.block.words;
-    this.stats = this.block.stats;
-    this.publishes = new Publishes(outbox);
-    this.log = log;
-    this.thread = thread;
-  }
-
-  get mode(): number {
-    return Atomics.load(this.words, SubscriptionWord.STATE_INDEX);
-  }
-
-  /** Whether its next delivery may start. */
-  get ready(): boolean {
-    return this.inFlight === undefined && this.mode === SubscriptionMode.active;
-  }
-
-  /** Whether it may go past records that are not for it. One that ends stands still: its cut is being made. */
-  get skips(): boolean {
-    return this.inFlight === undefined && this.mode !== SubscriptionMode.ending;
-  }
-
-  /** Takes a sample into one of the two timings. */
-  time(timingF64: number, ms: number): void {
-    const { stats, stride } = this;
-    stats[timingF64 + TimingWord.SUM] += ms * stride;
-    stats[timingF64 + TimingWord.WEIGHT] += stride;
-    stats[timingF64 + TimingWord.SAMPLES] += 1;
-    if (ms > stats[timingF64 + TimingWord.MAX]) stats[timingF64 + TimingWord.MAX] = ms;
-  }
-
-  /** Chooses how often to look at the clock from what the last sample took. */
-  adapt(ms: number): void {
-    this.stride = ms >= SLOW_MS ? SLOW_STRIDE : ms >= BRISK_MS ? BRISK_STRIDE : FAST_STRIDE;
-    this.untilSample = this.stride;
-  }
+  /** Index of the producer's block among all, and of the thread that owns it. */
+  readonly producer: number;
+  readonly publisher: number;
+  /** Number of lanes of each producer. */
+  readonly lanes: number;
 }
 
-/** One subscription's place in one lane of one publishing thread. */
+/** Which of a lane's records a thread delivers, and what it must know of them first. All by type index. */
+export interface Selection {
+  /** Null for what the subscription does not want, padding among it. */
+  readonly decoders: readonly (Decoder | null)[];
+  /** Whether the record's key is this thread's; null where all records are. */
+  readonly owns: readonly RecordTest[] | null;
+  /** The subscription's filter; null where there is none. */
+  readonly accepts: readonly RecordTest[] | null;
+  /** For deliveries that are in flight together, one for each key; null where keys do not matter. */
+  readonly keys: readonly KeyHash[] | null;
+}
+
+/** A record that was taken and has no outcome yet. */
+export interface Open {
+  readonly reader: ClaimedReader;
+  readonly position: number;
+  readonly number: number;
+  readonly key: number;
+  done: boolean;
+}
+
+/** Reads a lane in order, one delivery after the other. */
 export class Reader {
   readonly subscription: LocalSubscription;
   readonly lane: LaneView;
   readonly laneName: string;
   readonly rank: number;
-  /** Index of the producer's block among all, and of the thread that owns it. */
   readonly producer: number;
   readonly publisher: number;
+  readonly address: number;
   /** What LANE holds while a delivery from here is in flight. */
   readonly tag: number;
-  /** Decoders by type index; null for what the subscription does not want, padding among it. */
-  readonly decoders: readonly (Decoder | null)[];
-  readonly context: DeliveryContext;
+  readonly decoders: Selection['decoders'];
+  readonly owns: Selection['owns'];
+  readonly accepts: Selection['accepts'];
   readonly settledIndex: number;
   readonly gatingIndex: number;
-  /** Bytes after which the lane is told how far this reader is, even within a burst. */
+  /** float64 index of the counters of this lane's outcomes. */
+  readonly outcomesF64: number;
+  /** Type index of gap notices, the one behind the catalog's last. */
+  readonly gapType: number;
+  /** Bytes after which the lane is told how far this reader is, even within a burst: see BurstControl.owe. */
   readonly flushBytes: number;
   /** Start of the next record. */
   position: number;
   /** What the lane has been told. */
   flushed: number;
-  /** Attempt number of the next delivery; above 1 only for one that was in flight when its thread died. */
-  attempt: number;
+  /** Events that were refused since the last delivery, and are to be told with the next one. */
+  missed = 0;
+  /** Attempt numbers of deliveries that were in flight when their thread died, by position; undefined when there are none. */
+  repeats: Map<number, number> | undefined;
+  /** Byte offset of the record before `position`, once there is one. */
+  last = 0;
 
-  constructor(
-    subscription: LocalSubscription,
-    lane: { block: ProducerBlock; rank: number; name: string; producer: number; publisher: number; lanes: number },
-    decoders: readonly (Decoder | null)[],
-    attempt: number,
-  ) {
-    const address = lane.producer * lane.lanes + lane.rank;
+  constructor(subscription: LocalSubscription, place: Place, selection: Selection, repeats: Reader['repeats']) {
+    const address = place.producer * place.lanes + place.rank;
     this.subscription = subscription;
-    this.lane = new LaneView(lane.block, lane.rank);
-    this.laneName = lane.name;
-    this.rank = lane.rank;
-    this.producer = lane.producer;
-    this.publisher = lane.publisher;
+    this.lane = new LaneView(place.block, place.rank);
+    this.laneName = place.name;
+    this.rank = place.rank;
+    this.producer = place.producer;
+    this.publisher = place.publisher;
+    this.address = address;
     this.tag = address + 1;
-    this.decoders = decoders;
+    this.decoders = selection.decoders;
+    this.owns = selection.owns;
+    this.accepts = selection.accepts;
     this.settledIndex = subscription.block.settledIndex(address);
     this.gatingIndex = subscription.block.gatingIndex(address);
+    this.outcomesF64 = subscription.block.outcomesF64(place.rank);
+    this.gapType = selection.decoders.length - 1;
     this.flushBytes = (this.lane.mask + 1) >> 4;
     this.position = subscription.words[this.settledIndex];
     this.flushed = this.position;
-    this.attempt = attempt;
-    this.context = new DeliveryContext(this);
+    this.missed = subscription.block.untoldAt(address, this.position);
+    this.repeats = repeats;
   }
 
   get hasNews(): boolean {
     return this.lane.end() !== this.position;
   }
 
-  /** Goes past records that the subscription does not want, up to the first that it does. Nothing may be in flight. */
-  skip(): void {
-    const { lane, decoders } = this;
-    const end = lane.end();
-    let sequence = 0;
-    let position = this.position;
-    while (position !== end) {
-      const at = lane.offset(position) >> 2;
-      if (decoders[lane.memory.i32[at] & TYPE_MASK] !== null) break;
-      sequence = (lane.memory.i32[at + 1] + 1) | 0;
-      position = lane.next(position);
-    }
-    if (position === this.position) return;
-    this.position = position;
-    this.flush(sequence);
+  get canRun(): boolean {
+    return this.subscription.ready && this.hasNews;
   }
 
-  outcomeF64(outcome: Outcome): number {
-    return this.subscription.block.outcomeF64(this.rank, outcome);
+  /** Whether the record at a byte offset is for this thread. */
+  wants(at: number): boolean {
+    const { memory } = this.lane;
+    const type = memory.i32[at >> 2] & TYPE_MASK;
+    return this.decoders[type] !== null && (this.owns === null || this.owns[type](memory, at + HEADER_BYTES));
+  }
+
+  /** Goes past a record that is not for this thread; a gap notice among them is to be told. */
+  pass(at: number): void {
+    const { memory } = this.lane;
+    if ((memory.i32[at >> 2] & TYPE_MASK) !== this.gapType) return;
+    this.missed += readGaps(memory, at, this.subscription.types);
+  }
+
+  /** Before D5 of a delivery that tells nobody of the gap. */
+  keepMissed({ position }: Delivery): void {
+    this.subscription.block.noteUntold(this.address, this.lane.next(position), this.missed);
+  }
+
+  /** After D6 of the one that does, unless there is another gap by now. */
+  forgetMissed(): void {
+    if (this.missed === 0) this.subscription.block.forgetUntold(this.address);
+  }
+
+  /** Goes past records that are not for this thread, up to the first that is: one that is in flight, too. */
+  skip(): void {
+    const { lane } = this;
+    const end = lane.end();
+    while (this.position !== end) {
+      const at = lane.offset(this.position);
+      if (this.wants(at)) break;
+      this.pass(at);
+      this.last = at;
+      this.position = lane.next(this.position);
+    }
+    this.giveBack();
+  }
+
+  /** D5. */
+  settle({ position, at }: Delivery): void {
+    this.last = at;
+    this.position = this.lane.next(position);
+    this.subscription.words[this.settledIndex] = this.position;
   }
 
   /**
    * C3: gives the room below `position` back to the lane. Nothing below it is read again, by us or by a successor:
    * every delivery below it has its outcome.
    */
-  flush(sequence: number): void {
-    const { words } = this.subscription;
+  giveBack(): void {
+    if (this.position === this.flushed) return;
+    const { words, block } = this.subscription;
+    if (this.missed !== 0) block.noteUntold(this.address, this.position, this.missed);
     words[this.settledIndex] = this.position; // else it stays behind by more than half of the numbers, over skipped records
-    words[this.gatingIndex + 1] = sequence;
+    words[this.gatingIndex + 1] = (this.lane.memory.i32[(this.last >> 2) + 1] + 1) | 0; // of the next record
     Atomics.store(words, this.gatingIndex, this.position);
     this.flushed = this.position;
     this.lane.ringProducer();

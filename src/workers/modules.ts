@@ -1,6 +1,6 @@
 import type { WorkerHandler } from '../shared/api.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
-import type { AnyHandler } from '../shared/reader.js';
+import type { AnyHandler } from '../shared/subscription.js';
 
 /**
  * Imports a handler's module and finds its export.

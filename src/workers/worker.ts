@@ -9,6 +9,7 @@ import { type ControlPort, invoke, READY, type WorkerSetup, type WorkerSubscript
 import { Engine } from '../shared/engine.js';
 import { toErrorRecord } from '../shared/errors.js';
 import { createLogger, type Logger } from '../shared/logger.js';
+import type { AnyPredicate } from '../shared/subscription.js';
 import { loadHandler } from './modules.js';
 
 export default async function work({ port }: { readonly port: MessagePort }): Promise<void> {
@@ -52,5 +53,6 @@ function setUp(setup: WorkerSetup): { engine: Engine; logger: Logger } {
 async function attach(worker: { engine: Engine; logger: Logger }, spec: WorkerSubscriptionSpec): Promise<void> {
   worker.engine.expect(spec);
   const handler = await loadHandler(spec.handler);
-  worker.engine.attach(spec, handler, worker.logger.child({ subscription: spec.name }));
+  const predicate = spec.predicate && ((await loadHandler(spec.predicate)) as AnyPredicate);
+  worker.engine.attach(spec, { handler, predicate }, worker.logger.child({ subscription: spec.name }));
 }

@@ -73,7 +73,7 @@ describe('a handler that ends its thread', () => {
     }
     await bus.drain();
     expect(other.metrics()).toMatchObject({ owed: 3000, processed: 3000, redelivered: 0 });
-    expect(bus.metrics().threads[other.metrics().thread].restarts).toEqual({ timeout: 0, crash: 0 });
+    expect(bus.metrics().threads[other.metrics().threads[0]].restarts).toEqual({ timeout: 0, crash: 0 });
     expectExact(bus.metrics());
   });
 

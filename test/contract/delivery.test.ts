@@ -33,10 +33,10 @@ describe('every event', () => {
     await bus.drain();
     for (const [index, name] of [...NAMES, 'main'].entries()) {
       const [{ data }] = await notes.until(name);
-      const { thread } = subscriptions[index].metrics();
+      const [thread] = subscriptions[index].metrics().threads;
       expect(data, name).toEqual({ thread, runs: [[0, EVENTS - 1]], wrong: [] });
     }
-    const used = new Set(subscriptions.map((subscription) => subscription.metrics().thread));
+    const used = new Set(subscriptions.map((subscription) => subscription.metrics().threads[0]));
     expect(used).toEqual(new Set(range(threads + 1)));
     for (const subscription of subscriptions) {
       expect(subscription.metrics()).toMatchObject({ owed: EVENTS + 1, processed: EVENTS + 1, exact: true });

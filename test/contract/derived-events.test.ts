@@ -37,7 +37,7 @@ describe('a chain of three handlers over pool threads', () => {
     await bus.start();
     for (const n of range(EVENTS)) await bus.publish(tick(n));
     expect(await bus.drain()).toMatchObject({ drained: true, pending: 0 });
-    const [first, second] = [signals, toOrders].map((subscription) => subscription.metrics().thread);
+    const [first, second] = [signals, toOrders].map((subscription) => subscription.metrics().threads[0]);
     expect(orders).toEqual(range(EVENTS).map((n) => ({ type: 'ORDER', n, symbol: `S${n % 100}>${first}>${second}` })));
     for (const subscription of [signals, toOrders, taken]) {
       expect(subscription.metrics()).toMatchObject({ owed: EVENTS, processed: EVENTS, exact: true });
@@ -62,7 +62,7 @@ describe('a chain of three handlers over pool threads', () => {
     await bus.start();
     for (const n of range(20)) await bus.publish(tick(n));
     await bus.drain();
-    const [first, second] = [signals, toOrders].map((subscription) => subscription.metrics().thread);
+    const [first, second] = [signals, toOrders].map((subscription) => subscription.metrics().threads[0]);
     expect(new Set([first, second])).toEqual(new Set([1, 2]));
     const steps = [(await notes.until('tick'))[0].data, (await notes.until('signal'))[0].data, contexts[7]];
     expect(steps).toMatchObject([
@@ -91,7 +91,7 @@ describe('symbols that pool threads intern', () => {
     bus.subscribe('SIGNAL', (event) => void seen.push(event));
     bus.subscribe('SIGNAL', handlers.onAny);
     await bus.start();
-    expect(here.metrics().thread).not.toBe(there.metrics().thread);
+    expect(here.metrics().threads[0]).not.toBe(there.metrics().threads[0]);
     for (const n of range(100)) {
       await bus.publish(tick(99 - n));
       await bus.publish({ type: 'JOB', n: 3, act: `J${n}` });
@@ -99,7 +99,7 @@ describe('symbols that pool threads intern', () => {
     }
     await bus.drain();
     const expected = range(100).flatMap((n) => [
-      `${n} S${n}>${here.metrics().thread}`,
+      `${n} S${n}>${here.metrics().threads[0]}`,
       `${1000 + n} S${n}>main`,
       ...range(3).map((i) => `${i} J${n}`),
     ]);

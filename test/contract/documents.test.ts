@@ -4,7 +4,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createBus, type MetricsSnapshot } from 'lanebus';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { resolveOptions, resolveSubscribeOptions } from '../../src/main/options.js';
+import { resolveOptions } from '../../src/main/options.js';
+import { resolveSubscribeOptions } from '../../src/main/subscribe-options.js';
 import { defineEvents, isVariableLength } from '../../src/shared/catalog.js';
 import { ErrorCode } from '../../src/shared/errors.js';
 import { FIELD_KINDS, type Field } from '../../src/shared/fields.js';
@@ -81,7 +82,8 @@ describe('the options in the README', () => {
         : String(value);
 
   const checkBus = (options: unknown): unknown => resolveOptions(options, catalog);
-  const checkSubscribe = (options: unknown): unknown => resolveSubscribeOptions(options, defaults);
+  const checkSubscribe = (options: unknown): unknown =>
+    resolveSubscribeOptions(options, defaults, { types: [], isFunction: false });
 
   it('of the bus are all there, each with the range that is checked', () => {
     const rows = rowsOf(tableOf(readme, 'Bus option'));

@@ -69,7 +69,7 @@ describe('while a thread hangs in an endless loop', () => {
     await bus.start();
     await bus.publish({ type: 'JOB', n: 0, act: 'loop' });
     await notes.until('begun');
-    const { thread } = hung.metrics();
+    const [thread] = hung.metrics().threads;
     const busyShare = (of: number): number => bus.metrics().threads[of].busyShare;
     const first = busyShare(thread);
     await expect.poll(() => busyShare(thread)).toBeGreaterThan(Math.max(0.8, first));
@@ -152,7 +152,7 @@ describe('a thread', () => {
     for (let n = 0; n < 10; n++) await bus.publish(tick(30));
     await bus.drain();
     const { threads, uptimeMs } = bus.metrics();
-    const { thread } = busy.metrics();
+    const [thread] = busy.metrics().threads;
     expect(threads[thread].busyShare).toBeGreaterThan((0.9 * 300) / uptimeMs);
     expect(threads[thread].busyShare).toBeLessThanOrEqual(1);
     expect(threads[3 - thread].busyShare).toBeLessThan(threads[thread].busyShare / 2);

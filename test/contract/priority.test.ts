@@ -50,7 +50,7 @@ describe.each(THREADS)('HALT on %s', (thread) => {
     const ticks = bus.subscribe(['TICK', 'JOB'], keepOrder);
     const halts = bus.subscribe('HALT', keepHalt);
     await bus.start();
-    expect(ticks.metrics().thread).toBe(halts.metrics().thread);
+    expect(ticks.metrics().threads[0]).toBe(halts.metrics().threads[0]);
     ticks.pause();
     halts.pause();
     fill(bus, WAITING);

@@ -55,8 +55,8 @@ describe('a handler in an infinite loop', () => {
         asyncHere.done++;
       }),
     ];
-    expect(looping.metrics().thread).toBe(others[1].metrics().thread);
-    expect(looping.metrics().thread).not.toBe(others[0].metrics().thread);
+    expect(looping.metrics().threads[0]).toBe(others[1].metrics().threads[0]);
+    expect(looping.metrics().threads[0]).not.toBe(others[0].metrics().threads[0]);
     await bus.start();
 
     const stoppedAfter: number[] = [];
@@ -71,7 +71,7 @@ describe('a handler in an infinite loop', () => {
       await flood();
       await bus.publish(tick(published++, 'LOOP'));
       const [begun] = (await notes.until('begun', round)).slice(-1);
-      const gone = await whenReplaced(bus, looping.metrics().thread, round);
+      const gone = await whenReplaced(bus, looping.metrics().threads[0], round);
       stoppedAfter.push(gone - begun.at);
     }
     await flood();
@@ -94,8 +94,8 @@ describe('a handler in an infinite loop', () => {
     });
     for (const other of others) expect(other.metrics()).toMatchObject({ owed: published, processed: published });
     expect(asyncHere).toEqual({ active: published, done: published });
-    expect(bus.metrics().threads[looping.metrics().thread].restarts).toEqual({ timeout: hangs, crash: 0 });
-    expect(bus.metrics().threads[others[0].metrics().thread].restarts).toEqual({ timeout: 0, crash: 0 });
+    expect(bus.metrics().threads[looping.metrics().threads[0]].restarts).toEqual({ timeout: hangs, crash: 0 });
+    expect(bus.metrics().threads[others[0].metrics().threads[0]].restarts).toEqual({ timeout: 0, crash: 0 });
     await bus.publish(tick(-1));
     expect((await notes.until('kept'))[0].data).toEqual([[0, published - 1]]);
   });

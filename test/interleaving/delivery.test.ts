@@ -1,21 +1,24 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Dispatcher, type InFlight, recover } from '../../src/shared/dispatch.js';
+import { type InFlight, recover } from '../../src/shared/delivery.js';
+import { Dispatcher } from '../../src/shared/dispatch.js';
 import type { LaneView } from '../../src/shared/lane.js';
 import {
   ConsumerBlock,
+  FlightWord,
   Outcome,
   OUTCOME_SHIFT,
   type SubscriptionBlock,
   SubscriptionWord,
   WAITING_BIT,
 } from '../../src/shared/layout.js';
-import { LocalSubscription, Reader } from '../../src/shared/reader.js';
+import { Reader } from '../../src/shared/reader.js';
 import { distance, later } from '../../src/shared/sequence.js';
+import { LocalSubscription } from '../../src/shared/subscription.js';
 import { type Actor, explore, type Scenario } from '../support/interleavings.js';
 import { Gatekeeper, laneOf } from '../support/lanes.js';
 import { MortalThread, namesOf, watchAtomics } from '../support/mortal.js';
 
-/** What happens for one delivery, in the order of dispatch.ts. */
+/** What happens for one delivery, in the order of delivery.ts. */
 const DELIVERY = [
   'POSITION', // D1
   'LANE = tag',
@@ -74,10 +77,14 @@ function expectOneFate({ block, records, begun, inFlight }: Remains): number {
   return counted;
 }
 
-const nextIn =
-  (view: LaneView) =>
-  (_address: number, position: number): number =>
-    view.next(position);
+/** What the main thread does with the block of a thread that has exited. */
+function recoverFrom(block: SubscriptionBlock, view: LaneView): InFlight | undefined {
+  const found = recover(block, 1, (address, position) => {
+    block.words[block.settledIndex(address)] = view.next(position);
+  });
+  if (found.length > 1) throw new Error(`${found.length} deliveries are in flight at one place`);
+  return found.at(0);
+}
 
 // ---------------------------------------------------------------------------------------------------------- the model
 
@@ -117,7 +124,7 @@ function delivering(order: readonly number[]): () => Scenario {
       mortal: 'pump',
       *heir() {
         yield 'recover';
-        const inFlight = recover(block, 1, nextIn(view));
+        const inFlight = recoverFrom(block, view);
         expectOneFate({ block, records, begun, inFlight });
         yield 'free the room';
         Atomics.store(block.words, gate.index, lane.cursor);
@@ -138,15 +145,16 @@ function* deliver(
   const { words, stats } = block;
   const counter = block.outcomeF64(0, Outcome.processed);
   const before = stats[counter];
+  const laneIndex = FlightWord.laneIndex(0);
   const steps = [
-    () => (words[SubscriptionWord.POSITION_INDEX] = position),
-    () => (words[SubscriptionWord.LANE_INDEX] = TAG),
+    () => (words[FlightWord.positionIndex(0)] = position),
+    () => (words[laneIndex] = TAG),
     handler,
-    () => (stats[SubscriptionWord.BEFORE_F64] = before),
-    () => (words[SubscriptionWord.LANE_INDEX] = TAG | (Outcome.processed << OUTCOME_SHIFT)),
+    () => (stats[FlightWord.beforeF64(0)] = before),
+    () => (words[laneIndex] = TAG | (Outcome.processed << OUTCOME_SHIFT)),
     () => (stats[counter] = before + 1),
     () => (words[block.settledIndex(0)] = next),
-    () => (words[SubscriptionWord.LANE_INDEX] = 0),
+    () => (words[laneIndex] = 0),
     () => (words[block.settledIndex(0)] = next),
     () => Atomics.store(words, block.gatingIndex(0), next),
   ];
@@ -219,9 +227,13 @@ function dispatching(behaviour: Behaviour, life?: number, attempt = 1) {
   };
   const quiet = () => undefined;
   const log = { debug: quiet, info: quiet, warn: quiet, error: quiet };
-  const spec = { id: 1, name: 'ticks', types: [TICK], block: block.source };
-  const subscription = new LocalSubscription(spec, handler, {} as never, log, 1);
+  const setup = { id: 1, name: 'ticks', types: [TICK], block: block.source, once: false };
+  const handling = { handler, predicate: undefined };
+  const subscription = new LocalSubscription(setup, handling, {} as never, log, 1, ['market']);
   const wordNames = new Map([
+    [FlightWord.positionIndex(0), 'POSITION'],
+    [FlightWord.laneIndex(0), 'LANE'],
+    [FlightWord.attemptIndex(0), 'ATTEMPT'],
     [block.settledIndex(0), 'SETTLED'],
     [block.gatingIndex(0), 'GATING'],
     [block.gatingIndex(0) + 1, 'GATING_SEQUENCE'],
@@ -229,21 +241,28 @@ function dispatching(behaviour: Behaviour, life?: number, attempt = 1) {
   const nameOfWord = namesOf(SubscriptionWord, '_INDEX');
   const nameOfStat = namesOf(SubscriptionWord, '_F64');
   const outcomes = Object.values(Outcome).map((outcome) => block.outcomeF64(0, outcome));
-  Object.assign(subscription, {
+  const seen = {
     words: thread.watch(subscription.words, (index, value) => {
       const name = wordNames.get(index) ?? nameOfWord(index);
       return name === 'LANE' ? nameOfLane(value) : name;
     }),
-    stats: thread.watch(subscription.stats, (index) => (outcomes.includes(index) ? 'OUTCOME' : nameOfStat(index))),
-  });
+    stats: thread.watch(subscription.stats, (index) => {
+      if (index === FlightWord.beforeF64(0)) return 'BEFORE';
+      return outcomes.includes(index) ? 'OUTCOME' : nameOfStat(index);
+    }),
+  };
+  for (const views of [subscription, subscription.block, ...subscription.deliveries]) Object.assign(views, seen);
   const place = { block: producer, rank: 0, name: 'market', producer: 0, publisher: 0, lanes: 1 };
-  const reader = new Reader(subscription, place, [null, () => ({}), null], attempt);
+  const selection = { decoders: [null, () => ({}), null, null], owns: null, accepts: null, keys: null };
+  const repeats = attempt === 1 ? undefined : new Map([[records[0].position, attempt]]);
+  const reader = new Reader(subscription, place, selection, repeats);
   let ended: () => void = quiet;
   const dispatcher = new Dispatcher(new ConsumerBlock(ConsumerBlock.create().source).words, {
     bell: 0,
     sliceEnd: Infinity,
     sliceOver: false,
     overtaken: () => false,
+    owe: quiet,
     deliveryStarted: quiet,
     deliveryEnded: () => {
       ended();
@@ -261,13 +280,13 @@ function dispatching(behaviour: Behaviour, life?: number, attempt = 1) {
       while (!thread.dead && reader.hasNews) {
         const end = new Promise<void>((resolve) => (ended = resolve));
         dispatcher.burst(reader, Infinity);
-        if (subscription.inFlight !== undefined) await end;
+        if (subscription.waiting > 0) await end;
       }
     },
     /** What its successor finds. */
     recover(): { counted: number; inFlight: InFlight | undefined } {
-      const inFlight = recover(block, 1, nextIn(view));
-      expect(recover(block, 1, nextIn(view))).toEqual(inFlight);
+      const inFlight = recoverFrom(block, view);
+      expect(recoverFrom(block, view)).toEqual(inFlight);
       return { counted: expectOneFate({ block, records, begun, inFlight }), inFlight };
     },
   };
@@ -371,7 +390,7 @@ describe('the dispatcher', () => {
     const giveUpAll = ({ dispatcher, reader, subscription, thread }: ReturnType<typeof dispatching>): void => {
       while (!thread.dead && reader.hasNews) {
         dispatcher.burst(reader, Infinity);
-        dispatcher.giveUp(subscription);
+        dispatcher.giveUp(subscription.deliveries[0]);
       }
     };
     expect(await throughAllDeaths(never, giveUpAll)).toBeGreaterThanOrEqual(TICKS * DELIVERY.length);

@@ -68,7 +68,7 @@ function sharedReuse(swap: Swap): () => Scenario {
 }
 
 function freshLane(grouped = false): ReturnType<typeof laneOf> {
-  const publisher = { clock: grouped ? BURSTING : CALM, mortal: !grouped };
+  const publisher = { clock: grouped ? BURSTING : CALM, mortal: !grouped, origin: undefined };
   const made = laneOf({ capacity: CAPACITY, position: START, sequence: -1, publisher });
   made.block.rings[0].u8.fill(0xee);
   return made;

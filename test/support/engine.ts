@@ -6,9 +6,12 @@ import type { GateSpec, SubscriptionSpec } from '../../src/shared/control.js';
 import { Engine } from '../../src/shared/engine.js';
 import { bytes, i32, optional } from '../../src/shared/fields.js';
 import { ConsumerBlock, HEADER_BYTES, ProducerBlock } from '../../src/shared/layout.js';
-import type { LaneSpec } from '../../src/shared/outbox.js';
 import type { PumpOptions } from '../../src/shared/pump.js';
+import type { AnyPredicate } from '../../src/shared/subscription.js';
+import type { ResolvedLane } from '../../src/main/lane-options.js';
+import type { Member } from '../../src/main/member.js';
 import { type Producer, SubscriptionRecord } from '../../src/main/record.js';
+import type { ResolvedSubscribeOptions } from '../../src/main/subscribe-options.js';
 
 const payload = { n: i32(), body: optional(bytes()) };
 
@@ -37,16 +40,37 @@ const LANE = {
   urgent: false,
 } as const;
 
-export type TestLane = LaneSpec & { readonly capacityBytes: number };
+export type TestLane = ResolvedLane;
 
 /** Control is urgent, market and log are not. */
 export function lanesWith(changes: Partial<Record<'control' | 'market' | 'log', Partial<TestLane>>> = {}): TestLane[] {
   return [
-    { ...LANE, name: 'control', maxPriority: 9, urgent: true, ...changes.control },
-    { ...LANE, name: 'market', maxPriority: 89, ...changes.market },
-    { ...LANE, name: 'log', maxPriority: Infinity, ...changes.log },
+    { ...LANE, name: 'control', minPriority: -Infinity, maxPriority: 9, urgent: true, ...changes.control },
+    { ...LANE, name: 'market', minPriority: 10, maxPriority: 89, ...changes.market },
+    { ...LANE, name: 'log', minPriority: 90, maxPriority: Infinity, ...changes.log },
   ];
 }
+
+/** As `subscribe` resolves none at all: one delivery after the other, of every event. */
+const OPTIONS: ResolvedSubscribeOptions = {
+  name: undefined,
+  timeoutMs: 0,
+  graceMs: 0,
+  signal: undefined,
+  threads: 1,
+  concurrency: 1,
+  mode: 'ordered',
+  keys: undefined,
+  maxKeys: 16,
+  filter: undefined,
+  predicate: undefined,
+  once: false,
+};
+
+/** The field `n` as the key of every type. */
+export const KEYS: ResolvedSubscribeOptions['keys'] = Object.fromEntries(
+  CATALOG.types.map(({ index }) => [index, 'n']),
+);
 
 export interface LogLine {
   readonly level: string;
@@ -115,56 +139,59 @@ export class TestEngine {
   }
 
   /** Makes a subscription's books and opens its gates, but runs nothing: the test is the reader. */
-  register(types: readonly TestEvent['type'][]): SubscriptionRecord {
+  register(types: readonly TestEvent['type'][], options: Partial<ResolvedSubscribeOptions> = {}): SubscriptionRecord {
     const id = this.records.length + 1;
     const record = new SubscriptionRecord({
       id,
       name: `subscription ${id}`,
       types: CATALOG.types.filter(({ name }) => types.includes(name as TestEvent['type'])),
+      typeCount: CATALOG.types.length,
       handler: () => undefined,
-      thread: this.#thread,
+      threads: [this.#thread],
       lanes: this.lanes,
       producers: this.#producers,
-      options: { name: undefined, timeoutMs: 0, graceMs: 0, signal: undefined },
+      options: { ...OPTIONS, ...options },
     });
     record.readFromStart(this.producer);
     record.state = 'active';
     this.records.push(record);
-    this.engine.openGates([this.gateOf(record)], false);
+    this.engine.openGates(
+      record.members.map((member) => this.gateOf(member)),
+      false,
+    );
     return record;
   }
 
   subscribe(
     types: TestEvent['type'] | readonly TestEvent['type'][],
     handler: TestHandler,
-    redeliveries: SubscriptionSpec['redeliveries'] = [],
+    options: Partial<ResolvedSubscribeOptions> = {},
   ): SubscriptionRecord {
-    const record = this.register(typeof types === 'string' ? [types] : types);
-    this.attach(record, handler, redeliveries);
+    const record = this.register(typeof types === 'string' ? [types] : types, options);
+    this.attach(record, handler);
     return record;
   }
 
-  attach(record: SubscriptionRecord, handler: TestHandler, redeliveries: SubscriptionSpec['redeliveries'] = []): void {
-    const spec: SubscriptionSpec = {
-      id: record.id,
-      name: record.name,
-      types: record.types.map(({ index }) => index),
-      block: record.block.source,
-      reads: record.reads.map(({ index }) => index),
-      redeliveries,
-    };
-    this.engine.attach(spec, handler, keepingLog(this.lines));
+  /** Runs a subscription that was registered, with what its member has to deliver again. */
+  attach(record: SubscriptionRecord, handler: TestHandler): void {
+    const predicate = record.options.predicate as AnyPredicate | undefined;
+    for (const member of record.members) {
+      this.engine.attach(specOf(member), { handler, predicate }, keepingLog(this.lines));
+    }
   }
 
-  gateOf({ id, name, types, ranks, block }: SubscriptionRecord): GateSpec {
+  gateOf(member: Member): GateSpec {
+    const { id, record, block, division, conflationSources } = member;
     return {
       id,
-      name,
-      types: types.map(({ index }) => index),
-      ranks,
+      name: record.name,
+      types: record.types.map(({ index }) => index),
+      ranks: record.ranks,
       block: block.source,
       consumer: this.consumer.source,
       consumerId: 0,
+      division,
+      conflations: conflationSources,
     };
   }
 
@@ -191,6 +218,24 @@ export class TestEngine {
     this.engine.stop();
     await this.stopped();
   }
+}
+
+function specOf(member: Member): SubscriptionSpec {
+  const { id, record, block, division, claimant, fenced, redeliveries } = member;
+  const { name, types, reads, options } = record;
+  return {
+    id,
+    name,
+    types: types.map(({ index }) => index),
+    block: block.source,
+    division,
+    claimant,
+    fenced,
+    filter: options.filter,
+    once: options.once,
+    reads: reads.map((producer) => member.readSpec(producer)),
+    redeliveries,
+  };
 }
 
 export function producerOf(lanes: readonly TestLane[], index: number, thread: number): Producer {

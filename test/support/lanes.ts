@@ -29,7 +29,7 @@ export interface LaneShape {
 /** A block with one lane, and that lane. `seenBy` replaces the block that the producer works on. */
 export function laneOf(shape: LaneShape, seenBy: (block: ProducerBlock) => ProducerBlock = (block) => block) {
   const { capacity, types = 1, position = 0, sequence = 0, maxRecordBytes = capacity, urgent = false } = shape;
-  const { publisher = { clock, mortal: true } } = shape;
+  const { publisher = { clock, mortal: true, origin: undefined } } = shape;
   const block = ProducerBlock.create({ capacities: [capacity], types, symbols: 1, nameBytes: 8 });
   block.startLaneAt(0, position, sequence);
   const lane = new Lane(seenBy(block), 0, { name: 'market', maxRecordBytes, urgent }, publisher);
@@ -38,7 +38,7 @@ export function laneOf(shape: LaneShape, seenBy: (block: ProducerBlock) => Produ
 
 /** A reader of a lane: the words of a subscription block, and the doorbell of a thread of its own. */
 export class Gatekeeper {
-  readonly block = SubscriptionBlock.create(1, 1);
+  readonly block = SubscriptionBlock.create({ lanes: 1, addresses: 1, flights: 1 });
   readonly consumer = new ConsumerBlock(ConsumerBlock.create().source).words;
   readonly gate: Gate;
 
@@ -46,7 +46,15 @@ export class Gatekeeper {
   constructor(lane: Lane, id = 1, types: readonly number[] = [1]) {
     this.block.seed(0, lane.cursor, 0);
     const index = this.block.gatingIndex(0);
-    this.gate = { id, name: `reader ${id}`, types, words: this.block.words, index, consumer: this.consumer };
+    this.gate = {
+      id,
+      name: `reader ${id}`,
+      types,
+      words: this.block.words,
+      index,
+      consumer: this.consumer,
+      conflator: undefined,
+    };
   }
 
   get position(): number {

@@ -36,6 +36,8 @@ interface Book {
   readonly onNothing: () => void;
   readonly onPrice: (event: { price: number }) => void;
   readonly onPriceText: (event: { price: string }) => void;
+  readonly isLarge: (event: Tick) => boolean;
+  readonly isLoud: (event: Halt) => boolean;
   readonly wantsMore: (event: Tick, context: HandlerContext<C>, more: number) => void;
   readonly depth: number;
 }
@@ -129,6 +131,44 @@ expectTypeOf(book).not.toHaveProperty('onTock');
 expectTypeOf(book).not.toHaveProperty('depth');
 // @ts-expect-error -- neither a function nor a reference
 bus.subscribe('TICK', 'book.js#onTick');
+
+// How deliveries are divided.
+bus.subscribe('TICK', book.onTick, { threads: 2, concurrency: 8, order: 'key', key: 'symbol' });
+bus.subscribe('TICK', book.onTick, { lag: 'conflate', maxKeys: 100, key: { TICK: 'price' } });
+bus.subscribe(['TICK', 'ORDER'], book.onAny, { concurrency: 8, key: { ORDER: 'side' } });
+// @ts-expect-error -- no field of the type
+bus.subscribe('TICK', book.onTick, { key: 'reason' });
+// @ts-expect-error -- a field that not every type has
+bus.subscribe(['TICK', 'ORDER'], book.onAny, { key: 'side' });
+// @ts-expect-error -- a field of another type
+bus.subscribe(['TICK', 'ORDER'], book.onAny, { key: { ORDER: 'symbol' } });
+// @ts-expect-error -- a type that is not subscribed to
+bus.subscribe('TICK', book.onTick, { key: { HALT: 'reason' } });
+// @ts-expect-error -- neither of the orders
+bus.subscribe('TICK', book.onTick, { order: 'fifo' });
+// @ts-expect-error -- neither of the ways to fall behind
+bus.subscribe('TICK', book.onTick, { lag: 'dropNewest' });
+
+// Filters: conditions by field, or a predicate.
+bus.subscribe('TICK', book.onTick, { filter: { symbol: ['ESH4', 'NQH4'], price: { min: 5 }, size: 1 } });
+bus.subscribe('ORDER', book.onAny, { filter: { id: { max: 5n }, side: 'BUY' }, once: true });
+bus.subscribe('TICK', book.onTick, { filter: book.isLarge });
+bus.subscribe('TICK', () => undefined, { filter: (event) => event.price > 5 });
+bus.subscribe(['TICK', 'ORDER'], () => undefined, {
+  filter: (event) => event.type === 'TICK' || event.side === 'BUY',
+});
+// @ts-expect-error -- no field of the type
+bus.subscribe('TICK', book.onTick, { filter: { side: 'BUY' } });
+// @ts-expect-error -- a value of another kind
+bus.subscribe('TICK', book.onTick, { filter: { price: '5' } });
+// @ts-expect-error -- no member of the enum
+bus.subscribe('ORDER', book.onAny, { filter: { side: ['BUY', 'HOLD'] } });
+// @ts-expect-error -- names have no order
+bus.subscribe('TICK', book.onTick, { filter: { symbol: { min: 'ESH4' } } });
+// @ts-expect-error -- a predicate for another event
+bus.subscribe('TICK', book.onTick, { filter: book.isLoud });
+// @ts-expect-error -- a handler is no predicate
+bus.subscribe('TICK', book.onTick, { filter: book.onTick });
 
 // Unsubscribing.
 bus.unsubscribe('TICK', book.onTick);

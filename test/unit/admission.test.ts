@@ -125,7 +125,7 @@ describe("a full lane under 'block'", () => {
     await market.fill();
     const admitted = market.publish(5);
     await parked(market);
-    market.outbox.closeGates(market.record.id);
+    market.outbox.closeGates(market.member.id);
     await admitted;
   });
 
@@ -135,7 +135,7 @@ describe("a full lane under 'block'", () => {
     const admitted = market.publish(5);
     await parked(market);
     expect(market.read(Infinity, false)).toEqual([1, 2, 3, 4]);
-    market.test.engine.openGates([market.test.gateOf(market.record)], false);
+    market.test.engine.openGates([market.test.gateOf(market.member)], false);
     await admitted;
   });
 
@@ -146,7 +146,7 @@ describe("a full lane under 'block'", () => {
     await parked(market);
     market.read(Infinity, false);
     Atomics.store(market.test.producer.block.control[MARKET], LaneWord.ROOM_INDEX, AWAKE);
-    market.test.engine.openGates([market.test.gateOf(market.record)], false);
+    market.test.engine.openGates([market.test.gateOf(market.member)], false);
     await admitted;
   });
 });
@@ -231,10 +231,42 @@ describe("a full lane under 'dropNewest'", () => {
     await market.publish(5);
     expect(market.outbox.tryPublish({ type: 'TICK', n: 6, body: QUARTER })).toBe('dropped');
     expect(market.stat('DROPPED_F64')).toBe(2);
-    market.read(1);
+    market.read(2);
     expect(market.outbox.tryPublish({ type: 'TICK', n: 7, body: QUARTER })).toBe('published');
-    expect(market.read()).toEqual([2, 3, 4, 7]);
+    expect(market.read()).toEqual([3, 4, 7]);
     expect(market.test.producer.block.published[2]).toBe(5);
+  });
+
+  it('tells of what it has dropped before the next event, and again only of what it has dropped since', async () => {
+    const market = new Market('dropNewest');
+    await market.fill();
+    await market.publish(5);
+    await market.test.publish('BAR', 6, QUARTER);
+    market.read(2);
+    expect(market.missed).toBe(0);
+    await market.publish(7);
+    expect(market.read(2)).toEqual([3, 4]);
+    expect(market.missed).toBe(0);
+    expect(market.read(1)).toEqual([7]);
+    expect(market.missed).toBe(2);
+    for (let n = 8; market.stat('DROPPED_F64') < 3; n++) await market.publish(n);
+    market.read();
+    await market.publish(99);
+    expect(market.read()).toEqual([99]);
+    expect(market.missed).toBe(3);
+  });
+
+  it('tells of what it has dropped as soon as there is room, though nothing more is published', async () => {
+    const market = new Market('dropNewest');
+    await market.fill();
+    await market.publish(5);
+    expect(market.read()).toEqual([1, 2, 3, 4]);
+    while (market.missed === 0) {
+      await turn();
+      expect(market.read()).toEqual([]);
+    }
+    expect(market.missed).toBe(1);
+    expect(market.stat('DROPPED_F64')).toBe(1);
   });
 
   it('refuses a bad event all the same', async () => {
@@ -302,7 +334,7 @@ describe("a full lane under 'spill'", () => {
     expect(market.stat('SPILLED_F64')).toBe(2);
     expect(market.outbox.abandon()).toEqual([[], [2, 3], []]);
     expect(market.stat('SPILLED_F64')).toBe(0);
-    expect([...market.test.producer.block.published]).toEqual([0, 0, 5, 1, 0]);
+    expect([...market.test.producer.block.published]).toEqual([0, 0, 5, 1, 0, 0]);
     expect(market.read()).toEqual([1, 2, 3, 4]);
   });
 });

@@ -196,8 +196,8 @@ describe('defineEvents', () => {
   it('refuses more types than a record header can number', () => {
     const definitions = (count: number): EventDefinitions =>
       Object.fromEntries(Array.from({ length: count }, (_, i) => [`T${i}`, { priority: 0, payload: {} }]));
-    expect(define(definitions(MAX_TYPES)).types.at(-1)?.index).toBe(2047);
-    expect(refusal(() => define(definitions(MAX_TYPES + 1)))).toBe('the catalog has 2048 types; accepted: up to 2047');
+    expect(define(definitions(MAX_TYPES)).types.at(-1)?.index).toBe(2046);
+    expect(refusal(() => define(definitions(MAX_TYPES + 1)))).toBe('the catalog has 2047 types; accepted: up to 2046');
   });
 });
 

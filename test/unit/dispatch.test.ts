@@ -2,9 +2,12 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Dispatcher } from '../../src/shared/dispatch.js';
 import { nudge } from '../../src/shared/engine.js';
-import { ConsumerBlock, LaneWord, Outcome, SubscriptionMode, SubscriptionWord } from '../../src/shared/layout.js';
-import { LocalSubscription, Reader } from '../../src/shared/reader.js';
+import { LaneView } from '../../src/shared/lane.js';
+import { ConsumerBlock, LaneWord, Outcome } from '../../src/shared/layout.js';
+import { Reader } from '../../src/shared/reader.js';
+import { LocalSubscription } from '../../src/shared/subscription.js';
 import type { SubscriptionRecord } from '../../src/main/record.js';
+import type { ResolvedSubscribeOptions } from '../../src/main/subscribe-options.js';
 import {
   type EngineOptions,
   keepingLog,
@@ -160,8 +163,9 @@ describe('an event that cannot be decoded', () => {
     }
     const lines: LogLine[] = [];
     const run: unknown[] = [];
-    const spec = { id: 1, name: 'ticks', types: [1], block: block.source };
-    const subscription = new LocalSubscription(spec, (event) => run.push(event), {} as never, keepingLog(lines), 1);
+    const setup = { id: 1, name: 'ticks', types: [1], block: block.source, once: false };
+    const handling = { handler: (event: unknown) => run.push(event), predicate: undefined };
+    const subscription = new LocalSubscription(setup, handling, {} as never, keepingLog(lines), 1, ['market']);
     const place = { block: producer, rank: 0, name: 'market', producer: 0, publisher: 0, lanes: 1 };
     const decode = ({ i32 }: { i32: Int32Array }, at: number): object => {
       if (i32[at >> 2] === 1) throw new Error('not of this table');
@@ -171,16 +175,86 @@ describe('an event that cannot be decoded', () => {
     const control = { bell: 0, sliceEnd: Infinity, sliceOver: false, overtaken: () => false };
     const dispatcher = new Dispatcher(ConsumerBlock.create().words, {
       ...control,
+      owe: nothing,
       deliveryStarted: nothing,
       deliveryEnded: nothing,
     });
-    dispatcher.burst(new Reader(subscription, place, [null, decode], 1), Infinity);
+    const selection = { decoders: [null, decode, null], owns: null, accepts: null, keys: null };
+    dispatcher.burst(new Reader(subscription, place, selection, undefined), Infinity);
     expect(run).toEqual([{ n: 2 }]);
     expect(lines).toMatchObject([
       { level: 'error', text: 'event cannot be decoded', fields: { event: undefined, sequence: 0 } },
     ]);
     expect(block.stats[block.outcomeF64(0, Outcome.failed)]).toBe(1);
     expect(block.stats[block.outcomeF64(0, Outcome.processed)]).toBe(1);
+  });
+});
+
+describe('an event that is filtered', () => {
+  it.each<[string, Partial<ResolvedSubscribeOptions>]>([
+    ['a condition', { filter: [{ field: 'n', min: 3, max: undefined }] }],
+    ['a predicate', { predicate: (({ n }: TestEvent) => n >= 3) as never }],
+  ])('by %s is counted, and its handler does not hear of it', async (_, options) => {
+    for (const more of [{}, { mode: 'claimed', concurrency: 2 }] as const) {
+      const test = engineWith();
+      const seen: number[] = [];
+      const record = test.subscribe('TICK', ({ n }) => seen.push(n), { ...options, ...more });
+      await ticks(test, 4);
+      test.start();
+      await test.drained();
+      expect(seen).toEqual([3, 4]);
+      expect(record.metrics()).toMatchObject({ owed: 4, processed: 2, filtered: 2, pending: 0, exact: true });
+    }
+  });
+
+  it('by a predicate that throws has failed', async () => {
+    const test = engineWith();
+    const predicate = ({ n }: TestEvent): boolean => {
+      if (n === 2) throw new Error('no opinion');
+      return false;
+    };
+    const options = { predicate: predicate as never };
+    const record = test.subscribe('TICK', () => undefined, options);
+    await ticks(test, 3);
+    test.start();
+    await test.drained();
+    expect(record.metrics()).toMatchObject({ owed: 3, processed: 0, filtered: 2, failed: 1, exact: true });
+    expect(consecutive(record)).toBe(1);
+    expect(test.lines).toMatchObject([{ text: 'handler failed', fields: { event: { n: 2 } } }]);
+  });
+});
+
+describe('a subscription for one event', () => {
+  it.each<[string, TestHandler]>([
+    ['that returns', () => undefined],
+    ['that resolves', () => Promise.resolve()],
+  ])('delivers the first that passes to a handler %s, and discards what comes after it', async (_, handler) => {
+    const test = engineWith();
+    const seen: number[] = [];
+    const note: TestHandler = (event, context) => {
+      seen.push(event.n);
+      return handler(event, context);
+    };
+    const record = test.subscribe('TICK', note, { once: true, filter: [{ field: 'n', min: 2, max: undefined }] });
+    await ticks(test, 4);
+    test.start();
+    await test.drained();
+    await ticks(test, 2);
+    await test.drained();
+    expect(seen).toEqual([2]);
+    expect(record.isSpent).toBe(true);
+    expect(record.metrics()).toMatchObject({ owed: 6, processed: 1, filtered: 1, discarded: 4, exact: true });
+  });
+
+  it('has had it when its handler failed', async () => {
+    const test = engineWith();
+    const record = test.subscribe('TICK', () => Promise.reject(new Error('no')), { once: true });
+    await ticks(test, 2);
+    expect(record.isSpent).toBe(false);
+    test.start();
+    await test.drained();
+    expect(record.metrics()).toMatchObject({ owed: 2, failed: 1, discarded: 1, exact: true });
+    expect(record.isSpent).toBe(true);
   });
 });
 
@@ -221,7 +295,7 @@ describe('a context', () => {
     await ticks(test, 2);
     test.start();
     while (signals.length === 0) await turn();
-    test.engine.abort(record.id);
+    test.engine.abort(record.members[0].id, 0);
     await test.drained();
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
     expect(signals[0].reason).toMatchObject({ name: 'TimeoutError' });
@@ -241,7 +315,7 @@ describe('a context', () => {
     await ticks(test, 1);
     test.start();
     while (!begun) await turn();
-    test.engine.abort(record.id);
+    test.engine.abort(record.members[0].id, 0);
     go();
     await test.drained();
     expect(aborted).toBe(true);
@@ -249,6 +323,9 @@ describe('a context', () => {
 });
 
 describe('a redelivery', () => {
+  /** Where the second record of the market lane starts. */
+  const behindFirst = (test: TestEngine): number => new LaneView(test.producer.block, 1).next(0);
+
   it('is told its attempt, once, behind records that its subscription does not want', async () => {
     const test = engineWith();
     const attempts: string[] = [];
@@ -256,11 +333,13 @@ describe('a redelivery', () => {
     await test.publish('BAR', 0);
     await ticks(test, 2);
     await test.publish('NOTE', 3);
-    const market = record.address(test.producer, 1);
+    const [member] = record.members;
+    const address = member.address(test.producer, 1);
     const note = ({ n }: TestEvent, { attempt }: { attempt: number }): void => {
       attempts.push(`${n}: ${attempt}`);
     };
-    test.attach(record, note, [{ address: market, attempt: 3 }]);
+    member.redeliveries = [{ address, position: behindFirst(test), attempt: 3, crashes: 0 }];
+    test.attach(record, note);
     test.start();
     await test.drained();
     expect(attempts).toEqual(['1: 3', '2: 1', '3: 1']);
@@ -271,7 +350,9 @@ describe('a redelivery', () => {
     const test = engineWith();
     const record = test.register(['TICK']);
     await ticks(test, 2);
-    test.attach(record, () => undefined, [{ address: record.address(test.producer, 1), attempt: 2 }]);
+    const [member] = record.members;
+    member.redeliveries = [{ address: member.address(test.producer, 1), position: 0, attempt: 2, crashes: 0 }];
+    test.attach(record, () => undefined);
     await endSubscription(test, record);
     expect(record.metrics()).toMatchObject({ discarded: 2, redelivered: 0, pending: 0, exact: true });
   });
@@ -279,14 +360,15 @@ describe('a redelivery', () => {
 
 /** What the bus does to end a subscription. */
 async function endSubscription(test: TestEngine, record: SubscriptionRecord): Promise<void> {
-  Atomics.store(record.block.words, SubscriptionWord.STATE_INDEX, SubscriptionMode.ending);
+  const [member] = record.members;
+  record.end();
   nudge(test.consumer.words);
-  await test.engine.halt(record.id);
+  await test.engine.halt(member.id);
   const at = test.engine.snapshot();
   record.cut(test.producer, at);
-  const cuts = new Map(record.ranks.map((rank) => [record.address(test.producer, rank), at.cursors[rank]]));
-  test.engine.detach(record.id, cuts);
-  test.engine.closeGates(record.id);
+  const cuts = new Map(record.ranks.map((rank) => [member.address(test.producer, rank), at.cursors[rank]]));
+  test.engine.detach(member.id, cuts);
+  test.engine.closeGates(member.id);
 }
 
 describe('a subscription that ends', () => {
@@ -348,7 +430,7 @@ describe('a delivery that is given up', () => {
     test.start();
     for (const late of [0, 1]) {
       while (promises.length <= late) await turn();
-      test.engine.giveUp(record.id);
+      test.engine.giveUp(record.members[0].id, 0);
     }
     while (promises.length < 3) await turn();
     promises[0].resolve();
@@ -373,8 +455,9 @@ describe('a delivery that is given up', () => {
     await ticks(test, 1);
     test.start();
     await test.drained();
-    test.engine.giveUp(record.id);
-    test.engine.giveUp(99);
+    test.engine.giveUp(record.members[0].id, 0);
+    test.engine.giveUp(record.members[0].id + 1, 0);
+    test.engine.giveUp(record.members[0].id, 1);
     expect(record.metrics()).toMatchObject({ timedOut: 0, processed: 1, exact: true });
   });
 });
@@ -435,14 +518,15 @@ describe('a lane', () => {
     const test = engineWith();
     const record = test.register(['TICK']);
     await ticks(test, 1_000);
-    const gating = record.block.gatingIndex(record.address(test.producer, 1));
+    const [{ block }] = record.members;
+    const gating = block.gatingIndex(record.members[0].address(test.producer, 1));
     const moves = new Set<number>();
     test.attach(record, () => {
-      moves.add(record.block.words[gating]);
+      moves.add(block.words[gating]);
     });
     test.start();
     await test.drained();
     expect(moves.size).toBeGreaterThan(4);
-    expect(record.block.words[gating + 1]).toBe(test.producer.block.stats[1][LaneWord.RECORDS_F64]);
+    expect(block.words[gating + 1]).toBe(test.producer.block.stats[1][LaneWord.RECORDS_F64]);
   });
 });

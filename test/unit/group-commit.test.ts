@@ -15,13 +15,13 @@ const GROUP = 16;
 
 function makeLane(config: Partial<LaneConfig> = {}, mortal = false) {
   const block = ProducerBlock.create({ capacities: [CAPACITY], types: 2, symbols: 1, nameBytes: 64 });
-  const reader = SubscriptionBlock.create(1, 1);
+  const reader = SubscriptionBlock.create({ lanes: 1, addresses: 1, flights: 1 });
   const consumer = ConsumerBlock.create();
   const lane = new Lane(
     block,
     0,
     { name: 'market', maxRecordBytes: CAPACITY / 2, urgent: false, ...config },
-    { clock: new PublishClock(), mortal },
+    { clock: new PublishClock(), mortal, origin: undefined },
   );
   lane.setGates([
     {
@@ -31,6 +31,7 @@ function makeLane(config: Partial<LaneConfig> = {}, mortal = false) {
       words: reader.words,
       index: reader.gatingIndex(0),
       consumer: consumer.words,
+      conflator: undefined,
     },
   ]);
   const publish = (type = TICK): boolean => {
@@ -73,14 +74,14 @@ describe('a burst', () => {
     market.publish(TICK);
     market.publish(BAR);
     expect(market.visible()).toBe(BEFORE_BURST + 1);
-    expect([...market.block.published]).toEqual([0, BEFORE_BURST + 1, 0]);
+    expect([...market.block.published]).toEqual([0, BEFORE_BURST + 1, 0, 0]);
   });
 
   it('counts what is visible, and in the end everything', async () => {
     market.publish(TICK);
     market.publish(BAR);
     await Promise.resolve();
-    expect([...market.block.published]).toEqual([0, BEFORE_BURST + 1, 1]);
+    expect([...market.block.published]).toEqual([0, BEFORE_BURST + 1, 1, 0]);
   });
 
   it('wakes its reader with the group', () => {

@@ -2,8 +2,12 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { type Death, inherit } from '../../src/main/inheritance.js';
+import type { Member } from '../../src/main/member.js';
+import { LaneView } from '../../src/shared/lane.js';
+import { FlightWord, HEADER_BYTES, WAITING_BIT } from '../../src/shared/layout.js';
 import type { SubscriptionRecord } from '../../src/main/record.js';
-import { TestEngine, type TestEvent, type TestHandler } from '../support/engine.js';
+import type { ResolvedSubscribeOptions } from '../../src/main/subscribe-options.js';
+import { CATALOG, TestEngine, type TestEvent, type TestHandler } from '../support/engine.js';
 
 interface Line {
   readonly level: number;
@@ -14,7 +18,7 @@ function logInto(lines: Line[]): Parameters<typeof inherit>[2] {
   return pino({ base: null, timestamp: false }, { write: (line) => lines.push(JSON.parse(line) as Line) });
 }
 
-const crash: Death = { reason: 'crash', late: [], maxCrashes: 2 };
+const crash: Death = { reason: 'crash', late: [], maxCrashes: 2, lingers: false, hasRunning: false };
 const timeout: Death = { ...crash, reason: 'timeout' };
 
 /** A subscription whose thread is the test's: a death is an incarnation that is left where it stands. */
@@ -26,43 +30,60 @@ class Mortal {
   readonly runs: string[] = [];
   #incarnation: TestEngine | undefined;
 
-  constructor(types: readonly TestEvent['type'][] = ['TICK']) {
-    this.record = this.publisher.register(types);
+  constructor(types: readonly TestEvent['type'][] = ['TICK'], options: Partial<ResolvedSubscribeOptions> = {}) {
+    this.record = this.publisher.register(types, options);
   }
 
-  /** Starts an incarnation, which runs until it has come to the event with this number, and is stuck there. */
-  async live(stuckAt: number): Promise<void> {
+  /** Starts an incarnation, which runs until it has come to the events with these numbers, and is stuck there. */
+  async live(...stuckAt: readonly number[]): Promise<void> {
     const engine = new TestEngine();
     this.#incarnation = engine;
-    const seen = { stuck: false };
+    const stuck = new Set<number>();
     const handler: TestHandler = ({ type, n }, { attempt }) => {
       this.runs.push(`${type} ${n}: ${attempt}`);
-      if (n !== stuckAt) return undefined;
-      seen.stuck = true;
+      if (!stuckAt.includes(n)) return undefined;
+      stuck.add(n);
       return new Promise(() => undefined);
     };
     const { index, thread, block } = this.publisher.producer;
     engine.engine.addProducer({ index, thread, block: block.source }, []);
-    engine.attach(this.record, handler, this.record.redeliveries);
+    engine.attach(this.record, handler);
     engine.start();
-    while (!seen.stuck && !this.record.drained) await turn();
+    while (stuck.size < stuckAt.length && !this.record.drained) await turn();
   }
 
   async die(death: Death): Promise<void> {
     await this.#incarnation?.stop();
-    inherit(this.record, death, logInto(this.lines));
-    this.publisher.engine.openGates([this.publisher.gateOf(this.record)], false);
+    inherit(this.member, death, logInto(this.lines));
+    this.publisher.engine.openGates([this.publisher.gateOf(this.member)], false);
   }
 
   /** A death for which the delivery in flight is blamed. */
   late(): Death {
-    const { address, position } = this.inFlight;
-    return { ...timeout, late: [{ record: this.record, tag: address + 1, position }] };
+    const { member, publisher } = this;
+    const tag = member.address(publisher.producer, 1) + 1;
+    return { ...timeout, late: [{ member, flight: 0, tag, position: member.settled(publisher.producer, 1) }] };
   }
 
-  get inFlight(): { address: number; position: number } {
-    const address = this.record.address(this.publisher.producer, 1);
-    return { address, position: this.record.settled(this.publisher.producer, 1) };
+  /** Where the words of the delivery of an event are, if it is in flight. */
+  flightOf(n: number): { flight: number; position: number } {
+    const { block } = this.member;
+    const lane = new LaneView(this.publisher.producer.block, 1);
+    const offset = HEADER_BYTES + (CATALOG.types[1].fields.find(({ name }) => name === 'n')?.offset ?? 0);
+    const flights = Array.from({ length: block.flights }, (_, flight) => ({
+      flight,
+      position: block.words[FlightWord.positionIndex(flight)],
+    }));
+    const found = flights.find(
+      ({ flight, position }) =>
+        block.words[FlightWord.laneIndex(flight)] !== 0 && lane.memory.i32[(lane.offset(position) + offset) >> 2] === n,
+    );
+    if (found === undefined) throw new Error(`event ${n} is not in flight`);
+    return found;
+  }
+
+  get member(): Member {
+    return this.record.members[0];
   }
 
   async publish(type: TestEvent['type'], ...numbers: number[]): Promise<void> {
@@ -185,6 +206,7 @@ describe('the successor of a thread that has died', () => {
     await mortal.die(crash);
     await mortal.live(-1);
     await mortal.die(crash);
+    expect(mortal.member.redeliveries).toEqual([]);
     await mortal.publish('TICK', 2);
     await mortal.live(-1);
     expect(mortal.runs).toEqual(['TICK 1: 1', 'TICK 1: 2', 'TICK 2: 1']);
@@ -201,5 +223,87 @@ describe('the successor of a thread that has died', () => {
     await mortal.live(-1);
     expect(mortal.runs).toEqual(['TICK 1: 1', 'HALT 2: 1', 'HALT 2: 2', 'TICK 1: 2']);
     expect(mortal.record.metrics()).toMatchObject({ processed: 2, redelivered: 2, exact: true });
+  });
+});
+
+describe('the successor of a thread with several deliveries in flight', () => {
+  /** Four ticks, of which three may be in flight together. */
+  async function waiting(): Promise<Mortal> {
+    const mortal = new Mortal(['TICK'], { mode: 'claimed', concurrency: 3 });
+    await mortal.publish('TICK', 1, 2, 3, 4);
+    return mortal;
+  }
+
+  it('repeats them all, and each has its attempts', async () => {
+    const mortal = await waiting();
+    await mortal.live(1, 3);
+    await mortal.die(crash);
+    await mortal.live(3);
+    await mortal.die(timeout);
+    await mortal.live(-1);
+    expect(mortal.runs).toEqual(['1: 1', '2: 1', '3: 1', '4: 1', '1: 2', '3: 2', '3: 3'].map((run) => `TICK ${run}`));
+    expect(mortal.record.metrics()).toMatchObject({ owed: 4, processed: 4, redelivered: 2, pending: 0, exact: true });
+    expect(mortal.member.redeliveries).toHaveLength(1);
+    await mortal.die(crash);
+    expect(mortal.member.redeliveries).toEqual([]);
+  });
+
+  it('suspects each that waited, when no handler was running', async () => {
+    const mortal = await waiting();
+    for (let death = 0; death < 2; death++) {
+      await mortal.live(2, 3);
+      await mortal.die(crash);
+    }
+    expect(mortal.record.metrics()).toMatchObject({ owed: 4, processed: 2, failed: 2, pending: 0, exact: true });
+    expect(mortal.lines.map(({ msg }) => msg)).toEqual(
+      Array.from({ length: 2 }, () => 'poison event: its thread died 2 times'),
+    );
+  });
+
+  it('suspects none that waited, when a handler was running elsewhere on the thread', async () => {
+    const mortal = await waiting();
+    for (let death = 0; death < 3; death++) {
+      await mortal.live(2, 3);
+      await mortal.die({ ...crash, hasRunning: true });
+    }
+    await mortal.live(-1);
+    expect(mortal.record.metrics()).toMatchObject({ owed: 4, processed: 4, failed: 0, redelivered: 2, exact: true });
+    expect(mortal.runs.slice(-2)).toEqual(['TICK 2: 4', 'TICK 3: 4']);
+  });
+
+  it('suspects the one whose handler was running, and none of those that waited', async () => {
+    const mortal = await waiting();
+    for (let death = 0; death < 2; death++) {
+      await mortal.live(2, 3);
+      const { words } = mortal.member.block;
+      words[FlightWord.laneIndex(mortal.flightOf(3).flight)] &= ~WAITING_BIT;
+      expect(mortal.member.runs).toBe(true);
+      await mortal.die({ ...crash, hasRunning: true });
+    }
+    await mortal.live(-1);
+    expect(mortal.record.metrics()).toMatchObject({ owed: 4, processed: 3, failed: 1, redelivered: 1, exact: true });
+    expect(mortal.runs.slice(-1)).toEqual(['TICK 2: 3']);
+  });
+
+  it('ends the one that was late, and repeats the others', async () => {
+    const mortal = await waiting();
+    await mortal.live(1, 2, 4);
+    const { member } = mortal;
+    const tag = member.address(mortal.publisher.producer, 1) + 1;
+    await mortal.die({ ...timeout, late: [{ member, tag, ...mortal.flightOf(2) }] });
+    await mortal.live(-1);
+    expect(mortal.record.metrics()).toMatchObject({ owed: 4, processed: 3, timedOut: 1, redelivered: 2, exact: true });
+    expect(mortal.runs.slice(4)).toEqual(['TICK 1: 2', 'TICK 4: 2']);
+  });
+
+  it('repeats one that is in flight where the late one was, which has ended', async () => {
+    const mortal = await waiting();
+    await mortal.live(2);
+    const { member } = mortal;
+    const tag = member.address(mortal.publisher.producer, 1) + 1;
+    const { flight, position } = mortal.flightOf(2);
+    await mortal.die({ ...timeout, late: [{ member, tag, flight, position: position - 8 }] });
+    await mortal.live(-1);
+    expect(mortal.record.metrics()).toMatchObject({ owed: 4, processed: 4, timedOut: 0, redelivered: 1, exact: true });
   });
 });

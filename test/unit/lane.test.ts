@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { now, PublishClock } from '../../src/shared/clock.js';
-import { Lane, type LaneView, recordBytes, repair } from '../../src/shared/lane.js';
+import { causeOf, Lane, type LaneView, type Publisher, recordBytes, repair } from '../../src/shared/lane.js';
 import {
+  CAUSE_BYTES,
   ConsumerWord,
   HEADER_BYTES,
   LaneWord,
+  LENGTH_SHIFT,
   PADDING_TYPE,
   ProducerBlock,
-  TYPE_BITS,
   TYPE_MASK,
 } from '../../src/shared/layout.js';
 import { AWAKE, PARKED } from '../../src/shared/parking.js';
@@ -172,7 +173,7 @@ describe('room', () => {
   });
 
   it('is not refused for a burst that nobody reads', () => {
-    const { lane } = laneOf({ capacity: 64, publisher: { clock: burstingClock(), mortal: false } });
+    const { lane } = laneOf({ capacity: 64, publisher: { clock: burstingClock(), mortal: false, origin: undefined } });
     for (let record = 0; record < 100; record++) expect(publish(lane, 16)).toBe(true);
   });
 
@@ -319,15 +320,32 @@ describe('a record', () => {
   });
 
   it('of the largest size keeps its length in the header', () => {
-    const { lane, view } = laneOf({ capacity: 2 ** 25, types: TYPE_MASK >> 1 });
-    publish(lane, lane.maxRecordBytes - HEADER_BYTES, TYPE_MASK >> 1);
+    const { lane, view } = laneOf({ capacity: 2 ** 25, types: TYPE_MASK - 1 });
+    publish(lane, lane.maxRecordBytes - HEADER_BYTES, TYPE_MASK - 1);
     expect(view.next(0)).toBe(lane.maxRecordBytes);
-    expect(view.memory.i32[0] & TYPE_MASK).toBe(TYPE_MASK >> 1);
-    expect(TYPE_BITS).toBe(12);
+    expect(view.memory.i32[0] & TYPE_MASK).toBe(TYPE_MASK - 1);
+    expect(LENGTH_SHIFT).toBe(12);
+  });
+
+  it('of the largest size, of the last type and derived from another event keeps all that in the header', () => {
+    const publisher: Publisher = { clock: new PublishClock(), mortal: true, origin: undefined };
+    const { lane, view } = laneOf({ capacity: 2 ** 25, types: TYPE_MASK - 1, publisher });
+    publisher.origin = { publisher: 1023, rank: 24, sequence: 2 ** 40 };
+    expect(() => lane.claim(lane.maxRecordBytes - HEADER_BYTES, TICK)).toThrow('record of 8,388,616 bytes exceeds');
+    publish(lane, lane.maxRecordBytes - HEADER_BYTES - CAUSE_BYTES, TYPE_MASK - 1);
+    expect(view.next(0)).toBe(lane.maxRecordBytes);
+    expect(view.memory.i32[0] & TYPE_MASK).toBe(TYPE_MASK - 1);
+    expect(causeOf(view.memory, 0)).toEqual({ publisher: 1023, rank: 24, sequence: 2 ** 40 });
+    publisher.origin = undefined;
+    publish(lane);
+    expect(causeOf(view.memory, lane.maxRecordBytes)).toBeUndefined();
   });
 
   it('has the time of its publishing, which is not in the future', () => {
-    const { lane } = laneOf({ capacity: 128, publisher: { clock: new PublishClock(), mortal: true } });
+    const { lane } = laneOf({
+      capacity: 128,
+      publisher: { clock: new PublishClock(), mortal: true, origin: undefined },
+    });
     const before = now();
     publish(lane);
     const [, published] = lane.memory.f64;
@@ -348,7 +366,7 @@ describe('a batch', () => {
     lane.commitAll(types);
     expect(recordsIn(view, 0).map(({ type }) => type)).toEqual([TICK, ...types]);
     expect(recordsIn(view, 0).map(({ sequence }) => sequence)).toEqual([0, 1, 2, 3, 4]);
-    expect([...block.published]).toEqual([0, 3, 2]);
+    expect([...block.published]).toEqual([0, 3, 2, 0]);
     expect(block.stats[0][LaneWord.RECORDS_F64]).toBe(5);
   });
 
@@ -399,7 +417,8 @@ describe('a lane', () => {
     const { block, lane, view } = laneOf({ capacity: 256, position: 64, sequence: 7 });
     publish(lane, 8);
     const config = { name: 'market', maxRecordBytes: 128, urgent: false };
-    const again = new Lane(new ProducerBlock(block.source), 0, config, { clock: new PublishClock(), mortal: true });
+    const publisher = { clock: new PublishClock(), mortal: true, origin: undefined };
+    const again = new Lane(new ProducerBlock(block.source), 0, config, publisher);
     publish(again, 8);
     expect(recordsIn(view, 64)).toEqual([
       { type: TICK, position: 64, sequence: 7 },
@@ -410,7 +429,7 @@ describe('a lane', () => {
   it('counts what was admitted and will never be sent as published, and as no record', () => {
     const { block, lane } = laneOf({ capacity: 64, types: 2 });
     lane.countUnsent([TICK, BAR, BAR]);
-    expect([...block.published]).toEqual([0, 1, 2]);
+    expect([...block.published]).toEqual([0, 1, 2, 0]);
     expect(block.stats[0][LaneWord.RECORDS_F64]).toBe(0);
   });
 });
@@ -424,12 +443,12 @@ describe('repair', () => {
     stats[LaneWord.DROPPED_F64] = 2;
     stats[LaneWord.WAITING_F64] = 1;
     stats[LaneWord.BLOCKED_SINCE_F64] = 123;
-    expect(repair(block)).toBe(5);
+    expect(repair(block).lost).toBe(5);
     expect(stats[LaneWord.DROPPED_F64]).toBe(7);
     expect([LaneWord.SPILLED_F64, LaneWord.WAITING_F64, LaneWord.BLOCKED_SINCE_F64].map((word) => stats[word])).toEqual(
       [0, 0, 0],
     );
-    expect(repair(block)).toBe(0);
+    expect(repair(block).lost).toBe(0);
     expect(stats[LaneWord.DROPPED_F64]).toBe(7);
   });
 

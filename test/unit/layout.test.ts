@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import {
+  ClaimBlock,
   ConsumerBlock,
   ConsumerWord,
+  FlightWord,
   HEADER_BYTES,
   LaneWord,
   LINE_BYTES,
@@ -14,6 +16,7 @@ import {
   SubscriptionBlock,
   SubscriptionWord,
 } from '../../src/shared/layout.js';
+import { ConflationBlock, ConflationProgress } from '../../src/shared/conflation-block.js';
 import { SeededRandom } from '../support/random.js';
 
 /** Where something lies in its block, in bytes. */
@@ -64,8 +67,22 @@ function producerRanges({ control, stats, rings, published, symbols }: ProducerB
   ];
 }
 
-function subscriptionRanges(block: SubscriptionBlock, lanes: number, addresses: number): Range[] {
+interface SubscriptionShape {
+  readonly lanes: number;
+  readonly addresses: number;
+  readonly flights: number;
+}
+
+function subscriptionRanges(block: SubscriptionBlock, { lanes, addresses, flights }: SubscriptionShape): Range[] {
   const ranges = [header(), ...wordsOf(SubscriptionWord, 0)];
+  for (let flight = 0; flight < flights; flight++) {
+    for (const [name, place] of Object.entries(FlightWord)) {
+      const bytes = name.endsWith('F64') ? 8 : 4;
+      const start = place(flight) * bytes;
+      expect(start % bytes).toBe(0);
+      ranges.push({ name: `${name} of ${flight}`, start, end: start + bytes });
+    }
+  }
   for (let rank = 0; rank < lanes; rank++) {
     for (const [name, outcome] of Object.entries(Outcome)) {
       const start = block.outcomeF64(rank, outcome) * 8;
@@ -77,6 +94,7 @@ function subscriptionRanges(block: SubscriptionBlock, lanes: number, addresses: 
     const gating = block.gatingIndex(address) * 4;
     ranges.push({ name: `settled ${address}`, start: settled, end: settled + 4 });
     ranges.push({ name: `gating ${address}`, start: gating, end: gating + 8 });
+    ranges.push({ name: `numbers ${address}`, start: gating + 8, end: gating + 24 });
   }
   return ranges;
 }
@@ -145,7 +163,8 @@ describe('a producer block', () => {
       const seen = new ProducerBlock(made.source);
       expect(producerRanges(seen)).toEqual(producerRanges(made));
       expect(seen.rings.map(({ u8 }) => u8.length)).toEqual(shape.capacities);
-      expect(seen.published.length).toBe(shape.types + 1);
+      // One for padding, one for gap notices.
+      expect(seen.published.length).toBe(shape.types + 2);
       expect([seen.symbols.ends.length, seen.symbols.names.length]).toEqual([shape.symbols, shape.nameBytes]);
     }
   });
@@ -189,30 +208,57 @@ describe('a consumer block', () => {
 });
 
 describe('a subscription block', () => {
-  const shapes = [1, 2, 5, 24].flatMap((lanes) => [1, 2, 17].map((producers) => [lanes, lanes * producers] as const));
+  const shapes: SubscriptionShape[] = [1, 2, 5, 24].flatMap((lanes) =>
+    [1, 2, 17].flatMap((producers) => [1, 3, 40].map((flights) => ({ lanes, addresses: lanes * producers, flights }))),
+  );
+  const name = '$lanes lanes, $addresses addresses, $flights flights';
 
-  it.each(shapes)('has no two words in the same place (%i lanes, %i addresses)', (lanes, addresses) => {
-    const block = SubscriptionBlock.create(lanes, addresses);
-    expectApart(subscriptionRanges(block, lanes, addresses), block.source.byteLength);
+  it.each(shapes)(`has no two words in the same place (${name})`, (shape) => {
+    const block = SubscriptionBlock.create(shape);
+    expectApart(subscriptionRanges(block, shape), block.source.byteLength);
     const seen = new SubscriptionBlock(block.source);
-    expect(subscriptionRanges(seen, lanes, addresses)).toEqual(subscriptionRanges(block, lanes, addresses));
+    expect(subscriptionRanges(seen, shape)).toEqual(subscriptionRanges(block, shape));
+    expect(seen.flights).toBe(shape.flights);
   });
 
-  it.each(shapes)(
-    'has the words that others poll in lines of their own (%i lanes, %i addresses)',
-    (lanes, addresses) => {
-      const block = SubscriptionBlock.create(lanes, addresses);
-      const gates = Array.from({ length: addresses }, (_, address) => block.gatingIndex(address) * 4);
-      expectOwnLines([SubscriptionWord.STATE_INDEX * 4, ...gates], subscriptionRanges(block, lanes, addresses));
-    },
-  );
+  it.each(shapes)(`has the words that others poll in lines of their own (${name})`, (shape) => {
+    const block = SubscriptionBlock.create(shape);
+    const gates = Array.from({ length: shape.addresses }, (_, address) => block.gatingIndex(address) * 4);
+    // A claim number is read when its thread is gone; it belongs to the gating position and lies in its line.
+    const ranges = subscriptionRanges(block, shape).filter((range) => !range.name.startsWith('numbers'));
+    expectOwnLines([SubscriptionWord.STATE_INDEX * 4, ...gates], ranges);
+  });
 
   it('is seeded with the place where a lane is read from', () => {
-    const block = SubscriptionBlock.create(2, 4);
-    block.seed(3, -64, 17);
+    const block = SubscriptionBlock.create({ lanes: 2, addresses: 4, flights: 1 });
+    block.seed(3, -64, 17, 5);
     expect(block.words[block.settledIndex(3)]).toBe(-64);
     expect([...block.words.subarray(block.gatingIndex(3), block.gatingIndex(3) + 2)]).toEqual([-64, 17]);
+    expect(block.numberAt(3)).toBe(5);
     expect(block.words[block.settledIndex(2)]).toBe(0);
+    expect(block.numberAt(2)).toBe(0);
+  });
+
+  it('finds the claim number of its gating position, before and after that has moved to the one noted', () => {
+    const block = SubscriptionBlock.create({ lanes: 1, addresses: 2, flights: 1 });
+    const gating = new Int32Array([2 ** 31 - 64]);
+    const number = new Int32Array([2 ** 31 - 4]);
+    block.seed(1, gating[0], 0, number[0]);
+    for (let move = 0; move < 5; move++) {
+      expect(block.numberAt(1)).toBe(number[0]);
+      block.number(1, gating[0] + 24, number[0] + 3);
+      expect(block.numberAt(1)).toBe(number[0]);
+      gating[0] += 24;
+      number[0] += 3;
+      block.words[block.gatingIndex(1)] = gating[0];
+    }
+  });
+
+  it('keeps the claim number of its gating position while it notes others that never become one', () => {
+    const block = SubscriptionBlock.create({ lanes: 1, addresses: 1, flights: 1 });
+    block.seed(0, 0, 0, 7);
+    for (const position of [24, 48, 24, 72]) block.number(0, position, position);
+    expect(block.numberAt(0)).toBe(7);
   });
 });
 
@@ -227,8 +273,20 @@ describe('attaching to shared memory', () => {
       attach: (source: SharedArrayBuffer) => new ConsumerBlock(source),
     },
     subscription: {
-      make: () => SubscriptionBlock.create(2, 6).source,
+      make: () => SubscriptionBlock.create({ lanes: 2, addresses: 6, flights: 3 }).source,
       attach: (source: SharedArrayBuffer) => new SubscriptionBlock(source),
+    },
+    claims: {
+      make: () => ClaimBlock.create(64).source,
+      attach: (source: SharedArrayBuffer) => new ClaimBlock(source),
+    },
+    conflation: {
+      make: () => ConflationBlock.create({ keys: 5, recordBytes: 40 }).source,
+      attach: (source: SharedArrayBuffer) => new ConflationBlock(source),
+    },
+    progress: {
+      make: () => ConflationProgress.create(5).source,
+      attach: (source: SharedArrayBuffer) => new ConflationProgress(source),
     },
   };
   const kinds = Object.entries(blocks);

@@ -1,12 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import {
-  resolveOptions,
-  resolveSubscribeOptions,
-  resolveTimeout,
-  type BusOptions,
-  type ResolvedOptions,
-} from '../../src/main/options.js';
+import { resolveOptions, resolveTimeout, type BusOptions, type ResolvedOptions } from '../../src/main/options.js';
 import { defineEvents, type Catalog } from '../../src/shared/catalog.js';
 import { ErrorCode, LanebusError } from '../../src/shared/errors.js';
 import { f64, text } from '../../src/shared/fields.js';
@@ -370,31 +364,6 @@ describe('resolveOptions', () => {
       level: 'info',
       destination: 'bus.log',
     });
-  });
-});
-
-describe('resolveSubscribeOptions', () => {
-  const defaults = resolveOptions({ timeoutMs: 123, graceMs: 45 }, catalog);
-
-  it("takes the bus's times for those that were not given", () => {
-    const none = { name: undefined, timeoutMs: 123, graceMs: 45, signal: undefined };
-    expect(resolveSubscribeOptions(undefined, defaults)).toStrictEqual(none);
-    const { signal } = new AbortController();
-    const given = { name: 'book', timeoutMs: 0, graceMs: 0, signal };
-    expect(resolveSubscribeOptions(given, defaults)).toStrictEqual(given);
-  });
-
-  const badSubscribe: [options: unknown, line: string][] = [
-    [5, 'options: got 5; expected an object of: name, timeoutMs, graceMs, signal'],
-    [{ name: '' }, `name: got ''; expected a text that is not empty`],
-    [{ timeoutMs: -1 }, `timeoutMs: got -1; expected ${MS_OR_NONE}`],
-    [{ graceMs: '5' }, `graceMs: got '5'; expected ${MS}`],
-    [{ signal: {} }, 'signal: got {}; expected an AbortSignal'],
-    [{ timeout: 5 }, 'timeout: got 5; expected a known option, the nearest is "timeoutMs"'],
-  ];
-  it.each(badSubscribe.map(([options, line]) => ({ options, line })))('refuses $line', ({ options, line }) => {
-    const message = messageOf(() => resolveSubscribeOptions(options, defaults));
-    expect(message).toBe(`1 problem in the options of subscribe\n${line}`);
   });
 });
 

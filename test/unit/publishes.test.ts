@@ -1,14 +1,19 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import type { WhenFull } from '../../src/shared/admission.js';
+import type { Ticketed, WhenFull } from '../../src/shared/admission.js';
+import { CAUSE_BYTES } from '../../src/shared/layout.js';
 import { ADMITTED } from '../../src/shared/outbox.js';
 import { Publishes } from '../../src/shared/publishes.js';
 import type { SubscriptionMetrics } from '../../src/shared/api.js';
 import type { SubscriptionRecord } from '../../src/main/record.js';
-import type { TestHandler } from '../support/engine.js';
-import { Market, QUARTER } from '../support/market.js';
+import { bodyFor, type TestHandler } from '../support/engine.js';
+import { CAPACITY, Market } from '../support/market.js';
 
-const full = { type: 'TICK', n: 9, body: QUARTER } as const;
+/** A derived event whose record takes a quarter of the lane. */
+const full = { type: 'TICK', n: 9, body: bodyFor(CAPACITY / 4 - CAUSE_BYTES) } as const;
+
+/** The first event of the control lane, being handled. */
+const delivery: Ticketed = { publisher: 0, rank: 0, sequence: 0, awaitRoom: () => undefined };
 
 /** A handler of one HALT, on a thread whose market lane is full. */
 async function handling(
@@ -33,14 +38,14 @@ async function ended({ market, halt }: { market: Market; halt: SubscriptionRecor
 describe('what a delivery publishes', () => {
   it('with room costs it nothing: the same promise as always, and nothing to wait for', () => {
     const market = new Market('block');
-    const publishes = new Publishes(market.outbox);
+    const publishes = new Publishes(market.outbox, delivery);
     expect(publishes.publish({ type: 'TICK', n: 1 })).toBe(ADMITTED);
     expect(publishes.pending).toBe(false);
   });
 
   it('is admitted, and nothing to wait for, when it is only told to let the event loop turn', async () => {
     const market = new Market('block', { capacityBytes: 1 << 16 });
-    const publishes = new Publishes(market.outbox);
+    const publishes = new Publishes(market.outbox, delivery);
     const publish = (): Promise<unknown> => publishes.publish({ type: 'TICK', n: 1 });
     await turn();
     void publish();
@@ -169,7 +174,7 @@ describe('what a delivery publishes', () => {
       return new Promise(() => undefined);
     });
     for (let i = 0; i < 3; i++) await turn();
-    market.test.engine.giveUp(halt.id);
+    market.test.engine.giveUp(halt.members[0].id, 0);
     await market.test.publish('HALT', 2);
     expect(await ended({ market, halt })).toMatchObject({ timedOut: 1, processed: 1, failed: 0, exact: true });
     const read: number[] = [];

@@ -344,7 +344,7 @@ describe('an async handler', () => {
 
 describe('a paused subscription', () => {
   const setMode = (test: TestEngine, index: number, mode: SubscriptionMode): void => {
-    Atomics.store(test.records[index].block.words, SubscriptionWord.STATE_INDEX, mode);
+    Atomics.store(test.records[index].members[0].block.words, SubscriptionWord.STATE_INDEX, mode);
     nudge(test.consumer.words);
   };
 
@@ -367,15 +367,18 @@ describe('a paused subscription', () => {
     const test = engineWith();
     const record = test.subscribe('TICK', nothing);
     setMode(test, 0, SubscriptionMode.paused);
-    const gating = record.block.gatingIndex(record.address(test.producer, 1));
+    const [member] = record.members;
+    const { words } = member.block;
+    const address = member.address(test.producer, 1);
+    const gating = member.block.gatingIndex(address);
     for (const type of ['BAR', 'BAR', 'TICK', 'BAR'] as const) await test.publish(type, 1);
     const bars = (test.engine.outbox.lanes[1].cursor / 4) * 2;
     test.start();
-    while (record.block.words[gating] === 0) await turn();
-    expect(record.block.words[gating]).toBe(bars);
-    expect(record.block.words[gating + 1]).toBe(2);
+    while (words[gating] === 0) await turn();
+    expect(words[gating]).toBe(bars);
+    expect(words[gating + 1]).toBe(2);
     // Its settled place goes along: positions can only be compared while they are less than 2^31 apart.
-    expect(record.block.words[record.block.settledIndex(record.address(test.producer, 1))]).toBe(bars);
+    expect(words[member.block.settledIndex(address)]).toBe(bars);
     expect(record.metrics()).toMatchObject({ owed: 1, processed: 0, pending: 1 });
     setMode(test, 0, SubscriptionMode.active);
     await test.drained();

@@ -58,7 +58,7 @@ describe('a bus is quiet', () => {
     market.read(Infinity, false);
     expect(market.record.drained).toBe(true);
     expect(isMarketQuiet(market)).toBe(false);
-    market.test.engine.openGates([market.test.gateOf(market.record)], false);
+    market.test.engine.openGates([market.test.gateOf(market.member)], false);
     await waiting;
     expect(isMarketQuiet(market)).toBe(false);
     market.read();
@@ -83,7 +83,8 @@ describe('a bus is quiet', () => {
     Atomics.store(other.block.control[1], LaneWord.CURSOR_INDEX, 64);
     expect(isQuiet([test.producer, other], [record])).toBe(false);
     const second = test.register(['TICK']);
-    record.block.seed(record.address(other, 1), 64, 1);
+    const [member] = record.members;
+    member.block.seed(member.address(other, 1), 64, 1);
     expect(isQuiet([test.producer, other], [record, second])).toBe(true);
     await test.publish('TICK', 1);
     expect(isQuiet([test.producer, other], [second])).toBe(false);
@@ -121,8 +122,17 @@ describe('a handler that publishes while somebody looks', () => {
     });
     market.read(Infinity, false);
     expect(isQuiet([market.test.producer], [market.record, b])).toBe(false);
-    market.test.engine.openGates([market.test.gateOf(market.record)], false);
+    market.test.engine.openGates([market.test.gateOf(market.member)], false);
     await waiting;
+  });
+
+  it('is not missed when what it publishes is visible a moment before it is queued for a reader that conflates', () => {
+    const { test } = new Market('block');
+    const looks = [true, false];
+    const conflating = { ended: false, drained: true };
+    Object.defineProperty(conflating, 'drained', { get: () => looks.shift() ?? true });
+    expect(isQuiet([test.producer], [conflating as unknown as SubscriptionRecord])).toBe(false);
+    expect(looks).toEqual([]);
   });
 
   it('is not missed when it is a new thread that publishes', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { LaneWord, Outcome, SubscriptionMode, SubscriptionWord, TimingWord } from '../../src/shared/layout.js';
+import { LaneView } from '../../src/shared/lane.js';
+import { Outcome, SubscriptionMode, SubscriptionWord, TimingWord } from '../../src/shared/layout.js';
 import type { Producer, SubscriptionRecord } from '../../src/main/record.js';
 import { lanesWith, producerOf, TestEngine } from '../support/engine.js';
 
@@ -14,17 +15,13 @@ function bookkeeping(): { test: TestEngine; record: SubscriptionRecord; other: P
 
 /** Ends so many deliveries of a lane as the subscription's thread would, without moving its place. */
 function endDeliveries(record: SubscriptionRecord, rank: number, outcome: Outcome, deliveries: number): void {
-  record.block.stats[record.block.outcomeF64(rank, outcome)] += deliveries;
+  const [{ block }] = record.members;
+  block.stats[block.outcomeF64(rank, outcome)] += deliveries;
 }
 
-/** Moves the subscription's place in a lane to its end. */
-function readToEnd(record: SubscriptionRecord, producer: Producer, rank: number): void {
-  const { block } = producer;
-  record.block.seed(
-    record.address(producer, rank),
-    block.control[rank][LaneWord.CURSOR_INDEX],
-    block.stats[rank][LaneWord.RECORDS_F64],
-  );
+/** Moves the subscription's place in each lane to its end. */
+function readToEnd(record: SubscriptionRecord, producer: Producer): void {
+  for (const member of record.members) member.seed(producer);
 }
 
 describe('the ledger of a subscription', () => {
@@ -36,7 +33,7 @@ describe('the ledger of a subscription', () => {
     endDeliveries(record, MARKET, Outcome.processed, 2);
     endDeliveries(record, MARKET, Outcome.failed, 1);
     endDeliveries(record, LOG, Outcome.timedOut, 1);
-    for (const rank of [MARKET, LOG]) readToEnd(record, test.producer, rank);
+    readToEnd(record, test.producer);
     expect(record.drained).toBe(true);
     expect(record.metrics()).toMatchObject({ owed: 4, processed: 2, failed: 1, timedOut: 1, pending: 0, exact: true });
     expect(record.metrics().lanes).toMatchObject({
@@ -48,7 +45,7 @@ describe('the ledger of a subscription', () => {
   it('is not exact when an outcome is missing, or is one too many', async () => {
     const { test, record } = bookkeeping();
     await test.publish('TICK', 1);
-    readToEnd(record, test.producer, MARKET);
+    readToEnd(record, test.producer);
     expect(record.metrics()).toMatchObject({ owed: 1, processed: 0, pending: 0, exact: false });
     endDeliveries(record, MARKET, Outcome.processed, 1);
     expect(record.metrics()).toMatchObject({ exact: true });
@@ -67,7 +64,8 @@ describe('the ledger of a subscription', () => {
     await test.publish('TICK', 3);
     expect(late.metrics()).toMatchObject({ owed: 1, pending: 1 });
     endDeliveries(late, MARKET, Outcome.processed, 1);
-    late.block.seed(late.address(test.producer, MARKET), at.cursors[MARKET], 2);
+    const [member] = late.members;
+    member.block.seed(member.address(test.producer, MARKET), at.cursors[MARKET], 2);
     expect(late.hasDrained(test.producer)).toBe(true);
     expect(late.metrics()).toMatchObject({ owed: 1, processed: 1, pending: 0, exact: true });
   });
@@ -96,9 +94,9 @@ describe('the ledger of a subscription', () => {
     const { test, record } = bookkeeping();
     for (let n = 0; n < 3; n++) await test.publish('TICK', n);
     record.count(MARKET, Outcome.discarded, 2);
-    record.countFailure(MARKET, Outcome.timedOut);
-    readToEnd(record, test.producer, MARKET);
-    expect(record.metrics()).toMatchObject({ owed: 3, discarded: 2, timedOut: 1, consecutiveFailures: 1, exact: true });
+    record.count(MARKET, Outcome.timedOut);
+    readToEnd(record, test.producer);
+    expect(record.metrics()).toMatchObject({ owed: 3, discarded: 2, timedOut: 1, exact: true });
   });
 });
 
@@ -108,50 +106,61 @@ describe('a subscription whose thread has died', () => {
     record.readFromStart(other);
     for (let n = 0; n < 4; n++) await test.publish('TICK', n);
     endDeliveries(record, MARKET, Outcome.processed, 2);
-    record.block.stats[SubscriptionWord.REDELIVERED_F64] = 1;
-    record.block.words[SubscriptionWord.CONSECUTIVE_INDEX] = 3;
-    const market = record.address(test.producer, MARKET);
-    const control = record.address(other, MARKET);
-    record.block.seed(market, 64, 2);
-    record.block.words[record.block.settledIndex(market)] = 96;
-    record.block.seed(control, 40, 1);
-    record.block.words[record.block.settledIndex(control)] = 8;
+    const [member] = record.members;
+    const { block: old } = member;
+    old.stats[SubscriptionWord.REDELIVERED_F64] = 1;
+    old.stats[SubscriptionWord.MISSED_F64] = 7;
+    old.words[SubscriptionWord.CONSECUTIVE_INDEX] = 3;
+    const market = member.address(test.producer, MARKET);
+    const control = member.address(other, MARKET);
+    old.seed(market, 64, 2);
+    old.words[old.settledIndex(market)] = 96;
+    old.seed(control, 40, 1);
+    old.words[old.settledIndex(control)] = 8;
     record.pause(true);
-    const old = record.block;
     const bytes = Buffer.from(new Uint8Array(old.source));
 
-    record.moveOn(undefined);
+    record.moveOn(member);
 
-    expect(record.block).not.toBe(old);
+    const { block } = member;
+    expect(block).not.toBe(old);
     expect(Buffer.from(new Uint8Array(old.source)).equals(bytes)).toBe(true);
     const placeOf = (address: number): number[] => [
-      record.block.words[record.block.settledIndex(address)],
-      record.block.words[record.block.gatingIndex(address)],
+      block.words[block.settledIndex(address)],
+      block.words[block.gatingIndex(address)],
     ];
     // From where it has settled its deliveries, or has skipped to, whichever is further.
     expect(placeOf(market)).toEqual([96, 96]);
     expect(placeOf(control)).toEqual([40, 40]);
-    expect(record.block.words[SubscriptionWord.STATE_INDEX]).toBe(SubscriptionMode.paused);
-    expect(record.metrics()).toMatchObject({ owed: 4, processed: 2, redelivered: 1, consecutiveFailures: 3 });
+    expect(block.words[SubscriptionWord.STATE_INDEX]).toBe(SubscriptionMode.paused);
+    expect(record.metrics()).toMatchObject({
+      owed: 4,
+      processed: 2,
+      redelivered: 1,
+      missed: 7,
+      consecutiveFailures: 3,
+    });
     endDeliveries(record, MARKET, Outcome.processed, 2);
-    readToEnd(record, test.producer, MARKET);
-    record.moveOn(undefined);
+    readToEnd(record, test.producer);
+    record.moveOn(member);
     expect(record.metrics()).toMatchObject({ owed: 4, processed: 4, redelivered: 1, pending: 0, exact: true });
   });
 
-  it('starts behind a delivery that has got its outcome meanwhile', () => {
+  it('starts behind a delivery that has got its outcome meanwhile', async () => {
     const { test, record } = bookkeeping();
-    const market = record.address(test.producer, MARKET);
-    record.block.seed(market, 64, 2);
-    record.moveOn({ address: market, next: 104 });
-    expect(record.settled(test.producer, MARKET)).toBe(104);
-    expect(record.settled(test.producer, LOG)).toBe(0);
+    for (let n = 0; n < 2; n++) await test.publish('TICK', n);
+    const [member] = record.members;
+    member.pass(member.address(test.producer, MARKET), 0, Outcome.timedOut);
+    record.moveOn(member);
+    expect(member.settled(test.producer, MARKET)).toBe(new LaneView(test.producer.block, MARKET).next(0));
+    expect(member.settled(test.producer, LOG)).toBe(0);
   });
 
   it('keeps its durations: means over all incarnations, and the longest of any', () => {
     const { record } = bookkeeping();
     const take = (ms: number, weight: number): void => {
-      const { stats } = record.block;
+      const [{ block }] = record.members;
+      const { stats } = block;
       stats[SubscriptionWord.HANDLER_F64 + TimingWord.SUM] += ms * weight;
       stats[SubscriptionWord.HANDLER_F64 + TimingWord.WEIGHT] += weight;
       stats[SubscriptionWord.HANDLER_F64 + TimingWord.SAMPLES] += 1;
@@ -159,7 +168,7 @@ describe('a subscription whose thread has died', () => {
     };
     expect(record.metrics().handler).toEqual({ meanMs: 0, maxMs: 0, samples: 0 });
     take(8, 1);
-    record.moveOn(undefined);
+    record.moveOn(record.members[0]);
     take(2, 64);
     expect(record.metrics().handler).toEqual({ meanMs: (8 + 2 * 64) / 65, maxMs: 8, samples: 2 });
     expect(record.metrics().queueWait).toEqual({ meanMs: 0, maxMs: 0, samples: 0 });
@@ -193,7 +202,7 @@ describe('what is left of a subscription', () => {
 });
 
 describe('the state of a subscription', () => {
-  const modeOf = (record: SubscriptionRecord): number => record.block.words[SubscriptionWord.STATE_INDEX];
+  const modeOf = (record: SubscriptionRecord): number => record.members[0].block.words[SubscriptionWord.STATE_INDEX];
 
   it('follows pause, resume and end, and its thread is told', () => {
     const { record } = bookkeeping();

@@ -1,0 +1,33 @@
+import type { FeaturesEvent, PredictionEvent } from './catalog.js';
+import { ONE } from './features.js';
+import type { StageLogic, State } from './stage.js';
+import { stageHandler } from './stage.js';
+
+// Least squares over an hour of the E-mini S&P 500 future, for the middle's move within the next 100 quotes; in 256ths.
+const WEIGHT_PARTS = 256;
+const IMBALANCE_WEIGHT = 249;
+const TREND_WEIGHT = 33;
+const RECENT_WEIGHT = 37;
+
+/** FEATURES → PREDICTION: a linear model. */
+export class PredictionStage implements StageLogic<FeaturesEvent> {
+  #up = 0;
+  #down = 0;
+
+  apply(event: FeaturesEvent): PredictionEvent {
+    const { instrument, index, timeUs, bid, ask, bidSize, askSize, imbalance, emaShort, emaLong, volatility } = event;
+    const trend = emaShort - emaLong;
+    const recent = (bid + ask) * ONE - emaShort;
+    const sum = IMBALANCE_WEIGHT * imbalance + TREND_WEIGHT * trend + RECENT_WEIGHT * recent;
+    const move = Math.trunc(sum / WEIGHT_PARTS);
+    if (move > 0) this.#up++;
+    else if (move < 0) this.#down++;
+    return { type: 'PREDICTION', instrument, index, timeUs, bid, ask, bidSize, askSize, move, volatility };
+  }
+
+  state(): State {
+    return { up: this.#up, down: this.#down };
+  }
+}
+
+export const onFeatures = stageHandler('prediction', () => new PredictionStage());

@@ -1,0 +1,340 @@
+/**
+ * One thread's share of a subscription, over all the threads that run it in turn: its block, its place in each lane, what
+ * it has in flight. A subscription has one member for each thread that shares it.
+ */
+import { Claims } from '../shared/claims.js';
+import { ConflationBlock, ConflationProgress, ConflationWord, ProgressWord } from '../shared/conflation-block.js';
+import { type RecordPlace, repairConflation, succeed } from '../shared/conflation-repair.js';
+import { ConflationReader, pendingKeys, settleDelivery, settleSkipped } from '../shared/conflation.js';
+import { keysOf } from '../shared/conflator.js';
+import type { ReadSpec } from '../shared/control.js';
+import { type InFlight, recover } from '../shared/delivery.js';
+import { type Division, ownership } from '../shared/division.js';
+import type { RecordTest } from '../shared/filters.js';
+import { LaneView } from '../shared/lane.js';
+import {
+  FlightWord,
+  HEADER_BYTES,
+  LaneWord,
+  Outcome,
+  OUTCOME_SHIFT,
+  SubscriptionBlock,
+  SubscriptionWord,
+  TYPE_MASK,
+} from '../shared/layout.js';
+import { later } from '../shared/sequence.js';
+import { SymbolReader } from '../shared/symbols.js';
+import type { Producer, SubscriptionRecord } from './record.js';
+
+/** A delivery whose thread died under it. */
+export interface Redelivery {
+  readonly address: number;
+  readonly position: number;
+  readonly attempt: number;
+  /** How many of the deaths were the thread's own, not a time-out of another delivery. */
+  readonly crashes: number;
+}
+
+interface Conflation {
+  readonly block: ConflationBlock;
+  progress: ConflationProgress;
+}
+
+let members = 0;
+
+export class Member {
+  /** Among all members of all subscriptions. */
+  readonly id = ++members;
+  readonly record: SubscriptionRecord;
+  readonly thread: number;
+  readonly division: Division;
+  block: SubscriptionBlock;
+  /** What the current incarnation claims with, and those before it that may still run. */
+  claimant: number;
+  fenced: readonly number[] = [];
+  redeliveries: readonly Redelivery[] = [];
+  readonly #shape: { readonly lanes: number; readonly addresses: number; readonly flights: number };
+  /** By address. */
+  readonly #conflations = new Map<number, Conflation>();
+
+  constructor(record: SubscriptionRecord, thread: number, division: Division, producers: number) {
+    this.record = record;
+    this.thread = thread;
+    this.division = division;
+    this.claimant = record.newClaimant();
+    const lanes = record.lanes.length;
+    this.#shape = { lanes, addresses: producers * lanes, flights: record.options.concurrency };
+    this.block = SubscriptionBlock.create(this.#shape);
+  }
+
+  address(producer: Producer, rank: number): number {
+    return producer.index * this.record.lanes.length + rank;
+  }
+
+  /** Makes what it needs to read a producer's lanes. */
+  prepare(producer: Producer): void {
+    if (this.division.mode !== 'conflated') return;
+    for (const rank of this.record.ranks) {
+      if (this.#conflations.has(this.address(producer, rank))) continue;
+      const block = ConflationBlock.create(this.record.conflationShape(rank));
+      const progress = ConflationProgress.create(block.keys);
+      this.#conflations.set(this.address(producer, rank), { block, progress });
+    }
+  }
+
+  /** Reads a producer from where its lanes are now. */
+  seed(producer: Producer): void {
+    for (const rank of this.record.ranks) {
+      const records = producer.block.stats[rank][LaneWord.RECORDS_F64] | 0;
+      this.block.seed(this.address(producer, rank), producer.block.control[rank][LaneWord.CURSOR_INDEX], records);
+    }
+  }
+
+  /** What it reads of a producer, for its thread. */
+  readSpec(producer: Producer): ReadSpec {
+    const { ranks } = this.record;
+    const byRank = <V>(of: (rank: number) => V): Record<number, V> =>
+      Object.fromEntries(ranks.map((rank) => [rank, of(rank)]));
+    switch (this.division.mode) {
+      case 'ordered':
+        return { producer: producer.index };
+      case 'claimed':
+        return { producer: producer.index, claims: byRank((rank) => this.record.claims(producer, rank).source) };
+      case 'conflated':
+        return {
+          producer: producer.index,
+          conflations: byRank((rank) => {
+            const { block, progress } = this.#conflation(this.address(producer, rank));
+            return { block: block.source, progress: progress.source };
+          }),
+        };
+    }
+  }
+
+  /** Conflation blocks by address, for the producers that fill them. */
+  get conflationSources(): Record<number, SharedArrayBuffer> {
+    return Object.fromEntries([...this.#conflations].map(([address, { block }]) => [address, block.source]));
+  }
+
+  /** Whether everything up to a position of a lane (all there is, where it conflates) has its outcome. */
+  hasReached(producer: Producer, rank: number, end: number): boolean {
+    const address = this.address(producer, rank);
+    if (this.division.mode === 'conflated') {
+      const { block, progress } = this.#conflation(address);
+      return pendingKeys(block, progress) === 0;
+    }
+    return Atomics.load(this.block.words, this.block.gatingIndex(address)) === end;
+  }
+
+  /** How far it holds a lane back; undefined where it does not. */
+  gating(producer: Producer, rank: number): { readonly position: number; readonly sequence: number } | undefined {
+    if (this.division.mode === 'conflated') return undefined;
+    const { words } = this.block;
+    const index = this.block.gatingIndex(this.address(producer, rank));
+    return { position: Atomics.load(words, index), sequence: words[index + 1] };
+  }
+
+  /** Events refused by lanes, as far as it has read of them: what handlers have been told, and what the next one is told. */
+  get missed(): number {
+    let missed = this.block.stats[SubscriptionWord.MISSED_F64];
+    for (const producer of this.record.reads) {
+      for (const rank of this.record.ranks) {
+        missed += this.block.untoldAt(this.address(producer, rank), this.settled(producer, rank));
+      }
+    }
+    return missed;
+  }
+
+  /** Events that it has lost because too many keys were pending. They count as discarded. */
+  lost(producer: Producer, rank: number): number {
+    return this.#conflations.get(this.address(producer, rank))?.block.stats[ConflationWord.LOST_F64] ?? 0;
+  }
+
+  retire(producer: Producer): void {
+    const first = this.address(producer, 0);
+    for (const rank of this.record.ranks) this.#conflations.delete(first + rank);
+    this.redeliveries = this.redeliveries.filter(
+      ({ address }) => address < first || address >= first + this.record.lanes.length,
+    );
+  }
+
+  /** Whether a handler was running, in its synchronous part, when the thread was last seen. */
+  get runs(): boolean {
+    const { words, flights } = this.block;
+    return Array.from({ length: flights }, (_, flight) => words[FlightWord.laneIndex(flight)]).some(
+      (lane) => lane !== 0 && lane >>> OUTCOME_SHIFT === 0,
+    );
+  }
+
+  /** Completes what a dead producer has left half-done: see conflation.ts. @param last Its last record by rank. */
+  repair(producer: Producer, last: readonly (RecordPlace | undefined)[]): void {
+    const { types } = this.record;
+    const keyOf = keysOf(types, this.division, new SymbolReader(producer.block.symbols));
+    for (const rank of this.record.ranks) {
+      const conflation = this.#conflations.get(this.address(producer, rank));
+      if (conflation === undefined) continue;
+      const record = last[rank];
+      repairConflation(conflation.block, keyOf, record && this.#isOurs(producer, record) ? record : undefined);
+    }
+  }
+
+  /**
+   * Takes over from a thread that has ended: nothing is claimed by it any more, what it had decided is completed.
+   * First the fence: a claim that the dead thread has marked done before it was decided before; and one that it might
+   * mark later, while it lingers, is not its own any more.
+   * @returns What was in flight and has no outcome.
+   */
+  finish(lingers: boolean): InFlight[] {
+    if (this.division.mode === 'claimed') {
+      const dead = this.claimant;
+      this.claimant = this.record.newClaimant();
+      if (lingers) this.fenced = [...this.fenced, dead];
+      for (const block of this.record.allClaims) new Claims(block, this.claimant).inherit(dead);
+    }
+    return recover(this.block, this.#shape.lanes, (address, position, outcome) => {
+      this.pass(address, position, outcome);
+    });
+  }
+
+  /** D5 in the place of a thread that is gone. */
+  pass(address: number, position: number, outcome: Outcome): void {
+    switch (this.division.mode) {
+      case 'ordered':
+        this.block.words[this.block.settledIndex(address)] = this.#view(address).next(position);
+        break;
+      case 'claimed': {
+        const { producer, rank } = this.#lane(address);
+        const number = this.#numberOf(address, position);
+        if (number !== undefined) new Claims(this.record.claims(producer, rank), this.claimant).done(number);
+        break;
+      }
+      case 'conflated': {
+        const { block, progress } = this.#conflation(address);
+        (outcome === Outcome.conflated ? settleSkipped : settleDelivery)(block, progress, position);
+        break;
+      }
+    }
+  }
+
+  /** Moves to a fresh block, for the next incarnation. The old one is never written again. */
+  moveOn(): void {
+    const old = this.block;
+    const block = SubscriptionBlock.create(this.#shape);
+    for (const producer of this.record.reads) {
+      for (const rank of this.record.ranks) {
+        const address = this.address(producer, rank);
+        const sequence = old.words[old.gatingIndex(address) + 1];
+        const start = this.settled(producer, rank);
+        block.seed(address, start, sequence, old.numberAt(address));
+        block.noteUntold(address, start, old.untoldAt(address, start));
+      }
+    }
+    for (const conflation of this.#conflations.values()) {
+      conflation.progress = succeed(conflation.block, conflation.progress);
+    }
+    Atomics.store(block.words, SubscriptionWord.STATE_INDEX, old.words[SubscriptionWord.STATE_INDEX]);
+    block.words[SubscriptionWord.CONSECUTIVE_INDEX] = old.words[SubscriptionWord.CONSECUTIVE_INDEX];
+    block.stats[SubscriptionWord.MISSED_F64] = old.stats[SubscriptionWord.MISSED_F64];
+    this.block = block;
+  }
+
+  /** Position from which a lane has not been finished. Exact once the thread has exited. */
+  settled(producer: Producer, rank: number): number {
+    const { words } = this.block;
+    const address = this.address(producer, rank);
+    const gating = words[this.block.gatingIndex(address)];
+    // Claims say themselves what is done behind GATING, and only GATING has its claim number with it.
+    if (this.division.mode === 'claimed') return gating;
+    // SETTLED moves with deliveries only, GATING also over records that the subscription does not want.
+    return later(words[this.block.settledIndex(address)], gating);
+  }
+
+  /** Whether a redelivery has not been made: its lane is not settled behind it. */
+  isStillDue({ address, position }: Redelivery): boolean {
+    if (this.division.mode === 'conflated') {
+      return this.#conflation(address).progress.words[ProgressWord.HEAD_INDEX] === position;
+    }
+    return later(position, this.block.words[this.block.settledIndex(address)]) === position;
+  }
+
+  /** Ends everything that is left up to a position of a lane `discarded`. No thread runs the subscription any more. */
+  discardRest(producer: Producer, rank: number, end: number): void {
+    const { record } = this;
+    const address = this.address(producer, rank);
+    if (this.division.mode === 'conflated') {
+      const { block, progress } = this.#conflation(address);
+      const reader = new ConflationReader(block, progress);
+      while (reader.next()) {
+        record.count(rank, Outcome.conflated, reader.skipped);
+        record.count(rank, Outcome.discarded);
+        reader.settleSkipped();
+        reader.settle();
+      }
+      return;
+    }
+    const lane = new LaneView(producer.block, rank);
+    const claims =
+      this.division.mode === 'claimed' ? new Claims(record.claims(producer, rank), this.claimant) : undefined;
+    const owns = this.#ownership(producer);
+    let number = this.block.numberAt(address);
+    lane.walk(this.settled(producer, rank), end, (typeIndex, position) => {
+      if (!record.wants(typeIndex)) return;
+      const claim = number;
+      number = (number + 1) | 0;
+      if (owns !== null && !owns[typeIndex](lane.memory, lane.offset(position) + HEADER_BYTES)) return;
+      if (claims !== undefined && !claims.take(claim)) return;
+      claims?.done(claim);
+      record.count(rank, Outcome.discarded);
+    });
+    this.block.seed(address, end, producer.block.stats[rank][LaneWord.RECORDS_F64] | 0, number);
+  }
+
+  /** Claim number of the wanted record at a position. */
+  #numberOf(address: number, position: number): number | undefined {
+    const { producer, rank } = this.#lane(address);
+    const lane = new LaneView(producer.block, rank);
+    const from = this.block.words[this.block.gatingIndex(address)];
+    let number = this.block.numberAt(address);
+    let found: number | undefined;
+    lane.walk(from, lane.next(position), (typeIndex, at) => {
+      if (!this.record.wants(typeIndex)) return;
+      if (at === position) found = number;
+      number = (number + 1) | 0;
+    });
+    return found;
+  }
+
+  #isOurs(producer: Producer, { memory, at }: RecordPlace): boolean {
+    const typeIndex = memory.i32[at >> 2] & TYPE_MASK;
+    if (!this.record.isOwed(producer, typeIndex)) return false;
+    const owns = this.#ownership(producer, true);
+    return owns === null || owns[typeIndex](memory, at + HEADER_BYTES);
+  }
+
+  #ownership(producer: Producer, conflated = false): readonly RecordTest[] | null {
+    const { types, typeCount } = this.record;
+    const division: Division = conflated ? { ...this.division, mode: 'ordered' } : this.division;
+    return ownership(types, typeCount, division, new SymbolReader(producer.block.symbols));
+  }
+
+  /** The lane that the subscription reads at an address. */
+  #lane(address: number): { producer: Producer; rank: number } {
+    const lanes = this.record.lanes.length;
+    const index = Math.floor(address / lanes);
+    const producer = this.record.reads.find((read) => read.index === index);
+    if (producer === undefined) throw new RangeError(`subscription "${this.record.name}" reads no producer ${index}`);
+    return { producer, rank: address % lanes };
+  }
+
+  #view(address: number): LaneView {
+    const { producer, rank } = this.#lane(address);
+    return new LaneView(producer.block, rank);
+  }
+
+  #conflation(address: number): Conflation {
+    const conflation = this.#conflations.get(address);
+    if (conflation === undefined)
+      throw new RangeError(`subscription "${this.record.name}" conflates no lane ${address}`);
+    return conflation;
+  }
+}
