@@ -193,6 +193,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
       lanes: meter.read(producers, records),
       subscriptions: records.map((record) => record.metrics()),
       threads: this.#incarnations.threads(),
+      spares: this.#incarnations.spares,
     };
   }
 

@@ -81,6 +81,7 @@ export class Incarnations {
         await slot.running;
       }),
     );
+    this.#succession.spares.learn();
   }
 
   /**
@@ -191,6 +192,11 @@ export class Incarnations {
 
   threads(): ThreadMetrics[] {
     return this.wiring.slots.map((slot) => slot.metrics());
+  }
+
+  /** Warm threads that can be taken now. */
+  get spares(): number {
+    return this.#succession.spares.ready;
   }
 
   set state(state: ThreadMetrics['state']) {

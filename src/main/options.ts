@@ -20,6 +20,8 @@ export interface BusOptions {
   readonly graceMs?: number | undefined;
   /** How long a take-over waits for the exit of a killed thread before it goes ahead without. Default 1,000. */
   readonly exitWaitMs?: number | undefined;
+  /** Threads that wait, started and with every handler module imported, to take over from one that dies, 0–64. Default 1. */
+  readonly spares?: number | undefined;
   /** How often the watchdog looks at the threads' progress, 1–1000. Default 20. */
   readonly watchdogIntervalMs?: number | undefined;
   /** After how many deaths of a thread over the same event that event is poison. Default 2. */
@@ -84,6 +86,7 @@ export interface ResolvedOptions {
   readonly timeoutMs: number;
   readonly graceMs: number;
   readonly exitWaitMs: number;
+  readonly spares: number;
   readonly watchdogIntervalMs: number;
   readonly maxCrashes: number;
   readonly startTimeoutMs: number;
@@ -104,6 +107,7 @@ const DEFAULTS = {
   timeoutMs: 10_000,
   graceMs: 1_000,
   exitWaitMs: 1_000,
+  spares: 1,
   watchdogIntervalMs: 20,
   maxCrashes: 2,
   startTimeoutMs: 30_000,
@@ -131,6 +135,7 @@ const busSchema = section({
   timeoutMs,
   graceMs,
   exitWaitMs: duration(),
+  spares: integer('threads', 0, 64),
   watchdogIntervalMs: duration(1, 1_000),
   maxCrashes: integer('crashes', 1, 1_000_000),
   startTimeoutMs: timeoutMs,
@@ -197,6 +202,7 @@ export function resolveOptions(options: unknown, catalog: Catalog): ResolvedOpti
     timeoutMs: given.timeoutMs ?? DEFAULTS.timeoutMs,
     graceMs: given.graceMs ?? DEFAULTS.graceMs,
     exitWaitMs: given.exitWaitMs ?? DEFAULTS.exitWaitMs,
+    spares: given.spares ?? DEFAULTS.spares,
     watchdogIntervalMs: given.watchdogIntervalMs ?? DEFAULTS.watchdogIntervalMs,
     maxCrashes: given.maxCrashes ?? DEFAULTS.maxCrashes,
     startTimeoutMs: given.startTimeoutMs ?? DEFAULTS.startTimeoutMs,

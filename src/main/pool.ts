@@ -9,6 +9,14 @@ import { type Answer, type ControlPort, READY, type WorkerControl } from '../sha
 import { ErrorCode, fromErrorRecord, LanebusError } from '../shared/errors.js';
 import type { ResolvedOptions } from './options.js';
 
+/** A thread that cannot start is tried this often in a row: again at once, then after 100 ms, doubled each time. */
+export const STARTS = 6;
+const RETRY_MS = 100;
+
+export function backOffMs(failures: number): number {
+  return failures < 2 ? 0 : RETRY_MS * 2 ** (failures - 2);
+}
+
 const WORKER_URL = new URL('../workers/entry.cjs', import.meta.url).href;
 
 export class Pool {
@@ -20,7 +28,7 @@ export class Pool {
     this.#piscina = new Piscina({
       filename: WORKER_URL,
       minThreads: 0,
-      maxThreads: options.threads,
+      maxThreads: options.threads + options.spares,
       concurrentTasksPerWorker: 1,
       idleTimeout: Infinity,
       atomics: 'disabled',
@@ -33,15 +41,15 @@ export class Pool {
     this.#piscina.on('error', () => undefined);
   }
 
-  /** Starts a thread. Resolves when it answers. @throws THREAD_LOST */
-  async spawn(index: number): Promise<PoolThread> {
+  /** Starts a thread. Resolves when it answers. @param name For errors. @throws THREAD_LOST */
+  async spawn(name: string): Promise<PoolThread> {
     const { port1, port2 } = new MessageChannel();
     const abort = new AbortController();
     const task = this.#piscina.run({ port: port2 }, { transferList: [port2], signal: abort.signal }) as Promise<void>;
     const failed = task.then(
-      () => new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${index} ended while it was starting`),
+      () => new LanebusError(ErrorCode.THREAD_LOST, `${name} ended while it was starting`),
       (error: unknown) =>
-        new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${index} could not start: ${String(error)}`, {
+        new LanebusError(ErrorCode.THREAD_LOST, `${name} could not start: ${String(error)}`, {
           cause: error,
         }),
     );
@@ -53,18 +61,14 @@ export class Pool {
         resolve(threadId);
       });
     });
-    const started = await Promise.race([
-      ready,
-      failed,
-      tooLate(this.#startTimeoutMs, `pool thread ${index} did not start`),
-    ]);
+    const started = await Promise.race([ready, failed, tooLate(this.#startTimeoutMs, `${name} did not start`)]);
     if (started instanceof LanebusError) {
       abort.abort();
       port1.close();
       throw started;
     }
     const worker = this.#piscina.threads.find((thread) => thread.threadId === started);
-    return new PoolThread(index, worker, port1, task, abort);
+    return new PoolThread(name, worker, port1, task, abort);
   }
 
   async destroy(): Promise<void> {
@@ -74,7 +78,8 @@ export class Pool {
 
 /** One thread's life. */
 export class PoolThread {
-  readonly index: number;
+  /** For errors: a spare that is taken becomes another. */
+  name: string;
   /** Resolves when the thread has exited, with the error that ended it if there was one. */
   readonly exited: Promise<unknown>;
   readonly #port: MessagePort;
@@ -87,13 +92,13 @@ export class PoolThread {
   readonly forsake: () => void;
 
   constructor(
-    index: number,
+    name: string,
     worker: Worker | undefined,
     port: MessagePort,
     task: Promise<void>,
     abort: AbortController,
   ) {
-    this.index = index;
+    this.name = name;
     this.#port = port;
     this.#abort = abort;
     this.#proxy = Comlink.wrap<ControlPort>(port);
@@ -120,7 +125,7 @@ export class PoolThread {
     this.forsake = forsake;
     this.#lost = Promise.race([this.exited, forsaken]).then(() => {
       port.close();
-      throw new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${index} has ended`);
+      throw new LanebusError(ErrorCode.THREAD_LOST, `${this.name} has ended`);
     });
     this.#lost.catch(() => undefined);
   }

@@ -13,21 +13,22 @@ import type { Logger } from '../shared/logger.js';
 import { rouse } from '../shared/parking.js';
 import { type Death, inherit } from './inheritance.js';
 import type { ResolvedOptions } from './options.js';
-import { after, Pool, type PoolThread, tooLate } from './pool.js';
+import { after, backOffMs, Pool, type PoolThread, STARTS, tooLate } from './pool.js';
 import type { Member } from './member.js';
 import { isLost, rethrowUnlessLost, type Slot } from './slot.js';
+import { Spares } from './spares.js';
 import type { Late } from './watchdog.js';
 import { readsAlready, toProducerSpec, type Wiring } from './wiring.js';
 
-/** A successor that cannot start is tried again after this time, doubled each time. In ms. */
-const RETRY_MS = 100;
-const RETRIES = 5;
+/** Next spare after one has been taken. In ms. */
+const REFILL_MS = 20;
 
 export class Succession {
   readonly #wiring: Wiring;
   readonly #options: ResolvedOptions;
   readonly #log: Logger;
   readonly #pool: Pool;
+  readonly spares: Spares;
   #started = false;
   #closing = false;
 
@@ -36,6 +37,7 @@ export class Succession {
     this.#options = options;
     this.#log = log;
     this.#pool = new Pool(options);
+    this.spares = new Spares(this.#pool, options, wiring, log);
   }
 
   /** Whether no thread is replaced any more. */
@@ -52,6 +54,7 @@ export class Succession {
     // One that has died since its own set-up was answered.
     for (const slot of pool) if (slot.thread?.hasExited) this.#lost(slot, slot.thread, undefined);
     for (const slot of pool) void slot.tell('wired');
+    this.#refill();
   }
 
   /** Terminates a thread, to go on without the deliveries that were too slow. */
@@ -80,6 +83,7 @@ export class Succession {
       }),
     );
     for (const slot of this.#wiring.pool) slot.state = 'stopped';
+    await this.spares.close();
     await this.#pool.destroy();
   }
 
@@ -192,17 +196,26 @@ export class Succession {
     const { index, failedStarts } = slot;
     if (failedStarts === 0) return;
     const error = new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${index} cannot be started`, { cause });
-    if (failedStarts > RETRIES) {
+    if (failedStarts >= STARTS) {
       this.#log.fatal({ thread: index, err: error }, 'successor cannot start: its subscriptions stand still');
       throw error;
     }
     this.#log.error({ thread: index, err: error }, 'successor cannot start, trying again');
-    await after(RETRY_MS * 2 ** (failedStarts - 1), () => undefined);
+    const wait = backOffMs(failedStarts);
+    if (wait > 0) await after(wait, () => undefined);
   }
 
   async #launch(slot: Slot): Promise<void> {
     slot.state = 'starting';
-    const thread = await this.#pool.spawn(slot.index);
+    const name = `pool thread ${slot.index}`;
+    const spare = this.spares.take();
+    // Whoever takes over goes first.
+    if (spare !== undefined)
+      void after(REFILL_MS, () => {
+        this.#refill();
+      });
+    const thread = spare ?? (await this.#pool.spawn(name));
+    thread.name = name;
     slot.thread = thread;
     slot.told = true;
     void thread.exited.then((error) => {
@@ -215,7 +228,7 @@ export class Succession {
         logger: this.#options.logger,
         subscriptions: members.map((member) => this.#wiring.subscriptionSpec(member)),
       });
-      const what = `pool thread ${slot.index} did not import its handlers (${members.map(({ record }) => record.name).join(', ')})`;
+      const what = `${name} did not import its handlers (${members.map(({ record }) => record.name).join(', ')})`;
       const late = await Promise.race([ready, tooLate(this.#options.startTimeoutMs, what)]);
       if (late !== undefined) {
         ready.catch(() => undefined); // it is about to be killed, and says so
@@ -233,5 +246,13 @@ export class Succession {
     }
     slot.state = 'running';
     slot.failedStarts = 0;
+    if (this.#started) this.spares.encourage();
+  }
+
+  /** Makes ready what the next take-over needs. */
+  #refill(): void {
+    if (this.#closing) return;
+    this.#wiring.prepareBlocks(this.#options.spares);
+    this.spares.fill();
   }
 }

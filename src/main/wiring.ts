@@ -2,6 +2,7 @@
  * Who reads whom: the blocks that are in use, the threads and the subscriptions that use them, and what each is told of the
  * others.
  */
+import type { WorkerHandler } from '../shared/api.js';
 import type { Catalog } from '../shared/catalog.js';
 import type { EngineSetup, GateSpec, ProducerSpec, WorkerSubscriptionSpec } from '../shared/control.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
@@ -12,6 +13,7 @@ import type { ResolvedOptions } from './options.js';
 import type { Member } from './member.js';
 import { type Producer, type RecordSetup, SubscriptionRecord } from './record.js';
 import { Slot } from './slot.js';
+import { isWorkerHandler } from './worker-handlers.js';
 
 /**
  * Blocks of lanes that may be in use at once: each thread's, one more for its successor, and those of threads that died
@@ -30,6 +32,7 @@ export class Wiring {
   readonly #options: ResolvedOptions;
   /** Indexes of blocks that are neither in use nor still known to a thread. */
   readonly #freeIndexes: number[];
+  readonly #prepared: ProducerBlock[] = [];
   /** Sum of all lanes' ends when somebody last asked. */
   #published = 0;
 
@@ -62,6 +65,14 @@ export class Wiring {
     return this.records.flatMap((record) => (record.ended ? [] : (record.memberOn(thread) ?? [])));
   }
 
+  /** What threads may be asked to run. */
+  get workerHandlers(): WorkerHandler[] {
+    const references = this.records.flatMap(({ ended, handler, options }) =>
+      ended ? [] : [handler, options.predicate],
+    );
+    return references.filter((reference) => isWorkerHandler(reference));
+  }
+
   newRecord(setup: Omit<RecordSetup, 'lanes' | 'producers' | 'typeCount'>): SubscriptionRecord {
     const record = new SubscriptionRecord({
       ...setup,
@@ -78,26 +89,33 @@ export class Wiring {
     const index = this.#freeIndexes.shift();
     if (index === undefined)
       throw new LanebusError(ErrorCode.THREAD_LOST, 'too many dead threads whose lanes are not drained');
-    const block = ProducerBlock.create({
-      capacities: this.#options.lanes.map((lane) => lane.capacityBytes),
-      types: this.#catalog.types.length,
-      symbols: this.#options.symbols.max,
-      nameBytes: this.#options.symbols.maxBytes,
-    });
+    const block = this.#prepared.pop() ?? this.#newBlock();
     const producer = { index, thread, block, dead: false };
     this.producers.push(producer);
     return producer;
   }
 
+  /** Makes blocks ahead: to clear megabytes takes milliseconds, which a take-over need not wait for. */
+  prepareBlocks(count: number): void {
+    while (this.#prepared.length < count) this.#prepared.push(this.#newBlock());
+  }
+
+  /** What holds for every thread. */
+  get rules(): Pick<EngineSetup, 'catalog' | 'lanes' | 'pump'> {
+    const { lanes, spinMicros, starvation } = this.#options;
+    const urgent = lanes.map((lane) => lane.urgent);
+    return { catalog: this.#catalog.description, lanes, pump: { urgent, spinMicros, starvation } };
+  }
+
   /** All that a thread's engine is told when it is made. */
   engineSetup(slot: Slot): EngineSetup {
-    const { lanes, spinMicros, starvation } = this.#options;
+    const { catalog, lanes, pump } = this.rules;
     return {
       thread: slot.index,
-      catalog: this.#catalog.description,
+      catalog,
       lanes,
       // The bus's own thread has an event loop to turn for others: it never spins.
-      pump: { urgent: lanes.map((lane) => lane.urgent), spinMicros: slot.index === 0 ? 0 : spinMicros, starvation },
+      pump: slot.index === 0 ? { ...pump, spinMicros: 0 } : pump,
       consumer: slot.consumer.source,
       own: toProducerSpec(slot.producer),
       producers: this.producers.map(toProducerSpec),
@@ -105,6 +123,15 @@ export class Wiring {
         .filter((record) => record.reads.includes(slot.producer) && !record.ended)
         .flatMap((record) => record.members.map((member) => this.gate(member))),
     };
+  }
+
+  #newBlock(): ProducerBlock {
+    return ProducerBlock.create({
+      capacities: this.#options.lanes.map((lane) => lane.capacityBytes),
+      types: this.#catalog.types.length,
+      symbols: this.#options.symbols.max,
+      nameBytes: this.#options.symbols.maxBytes,
+    });
   }
 
   /** A subscription on one thread, as the producers whom it holds back are told of it. */

@@ -276,6 +276,8 @@ export interface MetricsSnapshot {
   readonly lanes: Readonly<Record<string, LaneMetrics>>;
   readonly subscriptions: readonly SubscriptionMetrics[];
   readonly threads: readonly ThreadMetrics[];
+  /** Warm threads that wait to take over from one that dies. */
+  readonly spares: number;
 }
 
 export interface DrainReport {

@@ -98,6 +98,8 @@ export interface WorkerSetup extends EngineSetup {
   readonly subscriptions: readonly WorkerSubscriptionSpec[];
 }
 
+export type RehearsalSetup = Pick<WorkerSetup, 'catalog' | 'lanes' | 'pump' | 'logger'>;
+
 /** What the main thread asks of a thread's engine, its own or a pool thread's; see Engine for what each does. */
 export interface EngineControl {
   halt(id: number): Promise<void>;
@@ -115,6 +117,10 @@ export interface EngineControl {
 
 /** What only a pool thread is asked: it finds its handlers by itself. */
 export interface WorkerControl extends EngineControl {
+  /** Imports handler modules ahead of any set-up, and checks their exports. */
+  learn(handlers: readonly WorkerHandler[]): Promise<void>;
+  /** Does once what the set-up of this bus's threads takes, so that it is fast when it is asked for. */
+  rehearse(setup: RehearsalSetup): void;
   /** Imports all handler modules, then starts to read. */
   setUp(setup: WorkerSetup): Promise<void>;
   attach(spec: WorkerSubscriptionSpec): Promise<void>;

@@ -25,17 +25,18 @@ export interface Division {
 /** The wanted types of one lane, as a reader on this thread looks at them. */
 export function select(
   wanted: readonly EventType[],
-  /** Of all types, in the catalog's order: type index - 1. */
-  decoders: readonly Decoder[],
+  /** Number of types in the catalog. */
+  types: number,
+  decoderOf: (type: EventType) => Decoder,
   division: Division,
   filter: FilterSpec | undefined,
   symbols: SymbolReader,
 ): Selection {
   const { mode, keys } = division;
-  const compile = <V>(make: (type: EventType) => V): (V | null)[] => byIndex(wanted, decoders.length, make);
+  const compile = <V>(make: (type: EventType) => V): (V | null)[] => byIndex(wanted, types, make);
   return {
-    decoders: compile((type) => decoders[type.index - 1]),
-    owns: ownership(wanted, decoders.length, division, symbols),
+    decoders: compile(decoderOf),
+    owns: ownership(wanted, types, division, symbols),
     accepts: filter === undefined ? null : (compile((type) => compileFilter(type, filter, symbols)) as RecordTest[]),
     keys:
       keys !== undefined && mode === 'claimed'

@@ -29,8 +29,8 @@ interface KnownProducer {
   readonly spec: ProducerSpec;
   readonly block: ProducerBlock;
   readonly symbols: SymbolReader;
-  /** In the catalog's order: type index - 1. */
-  readonly decoders: readonly Decoder[];
+  /** Compiled for those types only that somebody on this thread wants. */
+  readonly decoderOf: (type: EventType) => Decoder;
 }
 
 export class Engine implements EngineControl {
@@ -223,8 +223,13 @@ export class Engine implements EngineControl {
   #know(spec: ProducerSpec): KnownProducer {
     const block = new ProducerBlock(spec.block);
     const symbols = new SymbolReader(block.symbols);
-    const decoders = this.#types.map((type) => compileDecoder(type, symbols));
-    const known = { spec, block, symbols, decoders };
+    const decoders = new Map<EventType, Decoder>();
+    const decoderOf = (type: EventType): Decoder => {
+      const decoder = decoders.get(type) ?? compileDecoder(type, symbols);
+      decoders.set(type, decoder);
+      return decoder;
+    };
+    const known = { spec, block, symbols, decoderOf };
     this.#producers.set(spec.index, known);
     return known;
   }
@@ -263,11 +268,11 @@ export class Engine implements EngineControl {
     spec: SubscriptionSpec,
     place: Place,
     wanted: readonly EventType[],
-    { decoders, symbols }: KnownProducer,
+    { decoderOf, symbols }: KnownProducer,
     { claims, conflations }: ReadSpec,
   ): AnyReader {
     const { rank } = place;
-    const selection = select(wanted, decoders, spec.division, spec.filter, symbols);
+    const selection = select(wanted, this.#types.length, decoderOf, spec.division, spec.filter, symbols);
     const due = spec.redeliveries.filter(({ address }) => address === place.producer * place.lanes + rank);
     const repeats = due.length === 0 ? undefined : new Map(due.map(({ position, attempt }) => [position, attempt]));
     if (claims !== undefined) {

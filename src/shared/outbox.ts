@@ -4,7 +4,7 @@
  */
 import { Admission, type AdmissionConfig, type Held, Scratch, type Ticketed } from './admission.js';
 import type { PublishOutcome } from './api.js';
-import type { Catalog } from './catalog.js';
+import type { Catalog, EventType } from './catalog.js';
 import { PublishClock } from './clock.js';
 import { compileEncoder, type Encoder, unknownTypeError } from './codec.js';
 import { asError, ErrorCode, LanebusError } from './errors.js';
@@ -45,8 +45,10 @@ export interface ProducerSnapshot {
 
 export class Outbox {
   readonly #catalog: Catalog;
+  readonly #lanes: readonly LaneSpec[];
   readonly #block: ProducerBlock;
   readonly #routes = new Map<unknown, Route>();
+  readonly #symbols: SymbolWriter;
   readonly #admissions: readonly Admission[];
   readonly #scratch = new Scratch();
   readonly #publisher: Publisher;
@@ -67,20 +69,14 @@ export class Outbox {
     warn: (fields: object, message: string) => void,
   ) {
     this.#catalog = catalog;
+    this.#lanes = lanes;
     this.#block = block;
     const publisher = { clock: new PublishClock(), mortal, origin: undefined };
     this.#publisher = publisher;
-    const symbols = new SymbolWriter(block.symbols, owner);
+    this.#symbols = new SymbolWriter(block.symbols, owner);
     this.#admissions = lanes.map(
       (lane, rank) => new Admission(new Lane(block, rank, lane, publisher), rank, lane, publisher, warn),
     );
-    for (const type of catalog.types) {
-      this.#routes.set(type.name, {
-        typeIndex: type.index,
-        encode: compileEncoder(type, symbols),
-        admission: this.#admissions[laneOf(lanes, type.priority)],
-      });
-    }
   }
 
   get lanes(): readonly Lane[] {
@@ -259,18 +255,35 @@ export class Outbox {
     if (typeof event !== 'object' || event === null) {
       throw new LanebusError(ErrorCode.INVALID_EVENT, `event is ${String(event)}: expected an object with a "type"`);
     }
-    const route = this.#routes.get(type);
-    if (route === undefined) throw unknownTypeError(type, this.#catalog);
+    const route = this.#routes.get(type) ?? this.#makeRoute(type);
     this.#lastType = type;
     this.#lastRoute = route;
     return route;
+  }
+
+  /** With the first event of a type: a thread that takes over would wait for what it may never publish. */
+  #makeRoute(name: unknown): Route {
+    const type = this.#catalog.typeNamed(name as string);
+    if (type === undefined) throw unknownTypeError(name, this.#catalog);
+    const route = {
+      typeIndex: type.index,
+      encode: compileEncoder(type, this.#symbols),
+      admission: this.#admissionFor(type),
+    };
+    this.#routes.set(name, route);
+    return route;
+  }
+
+  #admissionFor({ priority }: EventType): Admission {
+    return this.#admissions[laneOf(this.#lanes, priority)];
   }
 
   /** Counts an event that was refused with an error, if it is known which lane it was for. */
   #countRefused(event: unknown): void {
     try {
       const type = (event as { type?: unknown } | null | undefined)?.type;
-      this.#routes.get(type)?.admission.count('REJECTED_F64', 1);
+      const known = this.#catalog.typeNamed(type as string);
+      if (known !== undefined) this.#admissionFor(known).count('REJECTED_F64', 1);
     } catch {
       // Its type is a getter that throws, which the caller is told: it belongs to no lane.
     }

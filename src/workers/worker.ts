@@ -5,12 +5,21 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { type MessagePort, threadId } from 'node:worker_threads';
 import * as Comlink from 'comlink';
-import { type ControlPort, invoke, READY, type WorkerSetup, type WorkerSubscriptionSpec } from '../shared/control.js';
+import type { WorkerHandler } from '../shared/api.js';
+import {
+  type ControlPort,
+  invoke,
+  READY,
+  type RehearsalSetup,
+  type WorkerSetup,
+  type WorkerSubscriptionSpec,
+} from '../shared/control.js';
 import { Engine } from '../shared/engine.js';
 import { toErrorRecord } from '../shared/errors.js';
 import { createLogger, type Logger } from '../shared/logger.js';
 import type { AnyPredicate } from '../shared/subscription.js';
 import { loadHandler } from './modules.js';
+import { rehearse } from './rehearsal.js';
 
 export default async function work({ port }: { readonly port: MessagePort }): Promise<void> {
   const engine = await new Promise<Engine>((resolve) => {
@@ -26,6 +35,15 @@ export default async function work({ port }: { readonly port: MessagePort }): Pr
             for (const spec of setup.subscriptions) worker.engine.expect(spec);
             for (const spec of setup.subscriptions) await attach(worker, spec);
             resolve(worker.engine);
+            return { value: undefined };
+          }
+          if (method === 'learn') {
+            await Promise.all((args[0] as WorkerHandler[]).map(loadHandler));
+            return { value: undefined };
+          }
+          if (method === 'rehearse') {
+            const [setup] = args as [RehearsalSetup];
+            rehearse(setup, createLogger(setup.logger, {}));
             return { value: undefined };
           }
           if (worker === undefined) throw new Error(`"${method}" was called before "setUp"`);

@@ -1,7 +1,8 @@
 /** Threads that die before each of their stores in turn, and what the real take-over makes of it. */
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { compileDecoder } from '../../src/shared/codec.js';
+import type { EventType } from '../../src/shared/catalog.js';
+import { compileDecoder, type Decoder } from '../../src/shared/codec.js';
 import { ConflatedReader } from '../../src/shared/conflated-reader.js';
 import { ConflationBlock, ConflationProgress } from '../../src/shared/conflation-block.js';
 import { type BurstControl, Dispatcher } from '../../src/shared/dispatch.js';
@@ -112,8 +113,9 @@ function readerOf(thread: MortalThread, subscription: LocalSubscription, { test,
   const { block } = producer;
   const place = { block, rank: MARKET, name: 'market', producer: 0, publisher: 0, lanes: test.lanes.length };
   const symbols = new SymbolReader(block.symbols);
-  const decoders = CATALOG.types.map((type) => compileDecoder(type, symbols));
-  const selection = select(record.types, decoders, member.division, record.options.filter, symbols);
+  const decoderOf = (type: EventType): Decoder => compileDecoder(type, symbols);
+  const { filter } = record.options;
+  const selection = select(record.types, CATALOG.types.length, decoderOf, member.division, filter, symbols);
   const repeats = new Map(member.redeliveries.map(({ position, attempt }) => [position, attempt]));
   const conflations = member.readSpec(producer).conflations?.[MARKET];
   if (conflations === undefined) return new Reader(subscription, place, selection, repeats);
