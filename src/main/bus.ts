@@ -89,6 +89,9 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
       this.#incarnations.wiring.recycle();
       this.#endSpent();
     });
+    const rouse = (): void => this.#watchdog?.rouse();
+    this.#incarnations.engine.outbox.onWake = rouse;
+    this.#incarnations.onActivity = rouse;
     if (this.#options.metricsLogIntervalMs > 0) {
       this.#metricsTimer = setInterval(() => {
         this.#log.info({ metrics: this.metrics() }, 'metrics');

@@ -28,12 +28,16 @@ export class Incarnations {
   readonly engine: Engine;
   readonly #succession: Succession;
   readonly #log: Logger;
+  /** Called when a thread may have something to do that no event of the bus's own thread has brought. */
+  onActivity: () => void = () => undefined;
   /** Whether a delivery is just being refused. */
   #breaking = false;
 
   constructor(catalog: Catalog, options: ResolvedOptions, log: Logger) {
     this.wiring = new Wiring(catalog, options);
-    this.#succession = new Succession(this.wiring, options, log);
+    this.#succession = new Succession(this.wiring, options, log, () => {
+      this.onActivity();
+    });
     this.#log = log;
     const [own] = this.wiring.slots;
     this.engine = new Engine(this.wiring.engineSetup(own), log.warn.bind(log));
@@ -82,6 +86,7 @@ export class Incarnations {
       }),
     );
     this.#succession.spares.learn();
+    this.onActivity();
   }
 
   /**
@@ -132,6 +137,7 @@ export class Incarnations {
 
   /** Lets the subscription's threads see that its state has changed. */
   nudge(record: SubscriptionRecord): void {
+    this.onActivity();
     for (const member of record.members) nudge(this.#slotOf(member).consumer.words);
   }
 

@@ -9,15 +9,51 @@ import type { Logger } from '../shared/logger.js';
 import type { Member, Redelivery } from './member.js';
 import type { Late } from './watchdog.js';
 
+/**
+ * As often may a delivery be one of several suspects before it is taken for the culprit. One at a time (quarantine.ts)
+ * there is no doubt; it comes again only where a suspect waits for room beside others.
+ */
+const MAX_DOUBTS = 4;
+
 export interface Death {
   readonly reason: RestartReason;
-  /** The deliveries for which the thread was terminated. */
+  /** The deliveries for which the thread was terminated; none where it could not be told which one held the thread. */
   readonly late: readonly Late[];
   readonly maxCrashes: number;
   /** Whether the thread may still run: it was given up before it had exited. */
   readonly lingers: boolean;
-  /** Whether a handler was running; if not, all that were in flight waited for promises, and each is a suspect. */
-  readonly hasRunning: boolean;
+  /** Who may have caused it, if none was late. */
+  readonly suspicion: Suspicion;
+}
+
+/** What kind of delivery may have caused a death, and how many there were. */
+export interface Suspicion {
+  readonly of: keyof typeof KINDS;
+  readonly count: number;
+}
+
+/** The first kind of which there are any holds the suspects. */
+const KINDS = {
+  /** In its handler's synchronous part: nothing else can have run. */
+  running: ({ running }: InFlight) => running,
+  /** Waits for a promise: what it has set going may have run. One that waits for room has done its work. */
+  working: ({ running, awaitsRoom }: InFlight) => !running && !awaitsRoom,
+  any: () => true,
+} as const;
+
+/** @param inFlight All deliveries in flight on the thread. */
+export function suspect(inFlight: readonly InFlight[]): Suspicion {
+  for (const of of ['running', 'working'] as const) {
+    const count = inFlight.filter(KINDS[of]).length;
+    if (count > 0) return { of, count };
+  }
+  return { of: 'any', count: inFlight.length };
+}
+
+type Place = Pick<Redelivery, 'address' | 'position'>;
+
+function isSame(a: Place, b: Place): boolean {
+  return a.address === b.address && a.position === b.position;
 }
 
 /** Moves a subscription's member to a fresh block. */
@@ -25,15 +61,13 @@ export function inherit(member: Member, death: Death, log: Logger): void {
   const { record } = member;
   const decided: (() => void)[] = [];
   const repeated: Redelivery[] = [];
-  const isSame = (a: Omit<Redelivery, 'attempt' | 'crashes'>, b: Omit<Redelivery, 'attempt' | 'crashes'>): boolean =>
-    a.address === b.address && a.position === b.position;
   const inFlight = member.finish(death.lingers);
   for (const one of inFlight) {
     const { address, position, attempt } = one;
     const before = member.redeliveries.find((redelivery) => isSame(redelivery, one));
-    const { outcome, crashes } = judge(member, one, before?.crashes ?? 0, death);
+    const { outcome, ...next } = judge(member, one, before, death);
     if (outcome === undefined) {
-      repeated.push({ address, position, attempt: attempt + 1, crashes });
+      repeated.push({ address, position, attempt: attempt + 1, ...next });
       continue;
     }
     member.pass(address, position, outcome);
@@ -42,10 +76,10 @@ export function inherit(member: Member, death: Death, log: Logger): void {
       record.count(rank, outcome);
       member.block.words[SubscriptionWord.CONSECUTIVE_INDEX] += 1;
       log.error(
-        { subscription: record.name, lane: record.lanes[rank].name, attempt, crashes },
+        { subscription: record.name, lane: record.lanes[rank].name, attempt, crashes: next.crashes },
         outcome === Outcome.timedOut
           ? `delivery timed out after ${record.options.timeoutMs} ms`
-          : `poison event: its thread died ${crashes} times`,
+          : `poison event: its thread died ${next.crashes} times`,
       );
     });
   }
@@ -61,15 +95,21 @@ export function inherit(member: Member, death: Death, log: Logger): void {
 /** What becomes of a delivery that was in flight: an outcome, or another attempt. */
 function judge(
   member: Member,
-  { flight, address, position, running }: InFlight,
-  crashesBefore: number,
-  { reason, late, hasRunning, maxCrashes }: Death,
-): { outcome: Outcome | undefined; crashes: number } {
-  const suspected = reason === 'crash' && (running || !hasRunning);
-  const crashes = crashesBefore + (suspected ? 1 : 0);
+  one: InFlight,
+  before: Redelivery | undefined,
+  { reason, late, suspicion, maxCrashes }: Death,
+): Pick<Redelivery, 'crashes' | 'doubts' | 'suspect'> & { outcome: Outcome | undefined } {
   const isLate = late.some(
-    (one) => one.member === member && one.flight === flight && one.tag === address + 1 && one.position === position,
+    ({ member: whose, flight, tag, position }) =>
+      whose === member && flight === one.flight && tag === one.address + 1 && position === one.position,
   );
-  if (isLate) return { outcome: Outcome.timedOut, crashes };
-  return { outcome: suspected && crashes >= maxCrashes ? Outcome.failed : undefined, crashes };
+  const isSuspect = late.length === 0 && KINDS[suspicion.of](one);
+  const isDoubtful = isSuspect && suspicion.count > 1;
+  const crashes = (before?.crashes ?? 0) + (isSuspect && reason === 'crash' ? 1 : 0);
+  const doubts = (before?.doubts ?? 0) + (isDoubtful ? 1 : 0);
+  const isGuilty = isSuspect && (!isDoubtful || doubts > MAX_DOUBTS);
+  const told = { crashes, doubts, suspect: isDoubtful || (before?.suspect ?? false) };
+  if (isLate) return { ...told, outcome: Outcome.timedOut };
+  if (reason === 'crash') return { ...told, outcome: isGuilty && crashes >= maxCrashes ? Outcome.failed : undefined };
+  return { ...told, outcome: isDoubtful && isGuilty ? Outcome.timedOut : undefined };
 }

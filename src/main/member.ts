@@ -8,20 +8,11 @@ import { type RecordPlace, repairConflation, succeed } from '../shared/conflatio
 import { ConflationReader, pendingKeys, settleDelivery, settleSkipped } from '../shared/conflation.js';
 import { keysOf } from '../shared/conflator.js';
 import type { ReadSpec } from '../shared/control.js';
-import { type InFlight, recover } from '../shared/delivery.js';
+import { type InFlight, inFlightIn, recover } from '../shared/delivery.js';
 import { type Division, ownership } from '../shared/division.js';
 import type { RecordTest } from '../shared/filters.js';
 import { LaneView } from '../shared/lane.js';
-import {
-  FlightWord,
-  HEADER_BYTES,
-  LaneWord,
-  Outcome,
-  OUTCOME_SHIFT,
-  SubscriptionBlock,
-  SubscriptionWord,
-  TYPE_MASK,
-} from '../shared/layout.js';
+import { HEADER_BYTES, LaneWord, Outcome, SubscriptionBlock, SubscriptionWord, TYPE_MASK } from '../shared/layout.js';
 import { later } from '../shared/sequence.js';
 import { SymbolReader } from '../shared/symbols.js';
 import type { Producer, SubscriptionRecord } from './record.js';
@@ -33,6 +24,10 @@ export interface Redelivery {
   readonly attempt: number;
   /** How many of the deaths were the thread's own, not a time-out of another delivery. */
   readonly crashes: number;
+  /** In how many it was one of several that may have been the cause. */
+  readonly doubts: number;
+  /** Whether it may have been the cause of the last one. */
+  readonly suspect: boolean;
 }
 
 interface Conflation {
@@ -158,12 +153,9 @@ export class Member {
     );
   }
 
-  /** Whether a handler was running, in its synchronous part, when the thread was last seen. */
-  get runs(): boolean {
-    const { words, flights } = this.block;
-    return Array.from({ length: flights }, (_, flight) => words[FlightWord.laneIndex(flight)]).some(
-      (lane) => lane !== 0 && lane >>> OUTCOME_SHIFT === 0,
-    );
+  /** What is in flight. Exact once the thread has exited. */
+  get inFlight(): InFlight[] {
+    return inFlightIn(this.block);
   }
 
   /** Completes what a dead producer has left half-done: see conflation.ts. @param last Its last record by rank. */

@@ -22,7 +22,7 @@ export interface BusOptions {
   readonly exitWaitMs?: number | undefined;
   /** Threads that wait, started and with every handler module imported, to take over from one that dies, 0–64. Default 1. */
   readonly spares?: number | undefined;
-  /** How often the watchdog looks at the threads' progress, 1–1000. Default 20. */
+  /** How often the watchdog looks at the threads' progress, 1–1000. Default 10. */
   readonly watchdogIntervalMs?: number | undefined;
   /** After how many deaths of a thread over the same event that event is poison. Default 2. */
   readonly maxCrashes?: number | undefined;
@@ -108,7 +108,7 @@ const DEFAULTS = {
   graceMs: 1_000,
   exitWaitMs: 1_000,
   spares: 1,
-  watchdogIntervalMs: 20,
+  watchdogIntervalMs: 10,
   maxCrashes: 2,
   startTimeoutMs: 30_000,
   drainTimeoutMs: 0,

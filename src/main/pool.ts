@@ -5,7 +5,7 @@
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import * as Comlink from 'comlink';
 import { Piscina } from 'piscina';
-import { type Answer, type ControlPort, READY, type WorkerControl } from '../shared/control.js';
+import { type Answer, type ControlPort, READY, type ReadyWord, type WorkerControl } from '../shared/control.js';
 import { ErrorCode, fromErrorRecord, LanebusError } from '../shared/errors.js';
 import type { ResolvedOptions } from './options.js';
 
@@ -53,12 +53,11 @@ export class Pool {
           cause: error,
         }),
     );
-    const ready = new Promise<number>((resolve) => {
-      port1.on('message', function listen(word: unknown) {
-        const { ready, threadId } = word as { ready?: unknown; threadId?: number };
-        if (ready !== READY || threadId === undefined) return;
+    const ready = new Promise<ReadyWord>((resolve) => {
+      port1.on('message', function listen(word: Partial<ReadyWord>) {
+        if (word.ready !== READY) return;
         port1.off('message', listen);
-        resolve(threadId);
+        resolve(word as ReadyWord);
       });
     });
     const started = await Promise.race([ready, failed, tooLate(this.#startTimeoutMs, `${name} did not start`)]);
@@ -67,8 +66,8 @@ export class Pool {
       port1.close();
       throw started;
     }
-    const worker = this.#piscina.threads.find((thread) => thread.threadId === started);
-    return new PoolThread(name, worker, port1, task, abort);
+    const worker = this.#piscina.threads.find((thread) => thread.threadId === started.threadId);
+    return new PoolThread(name, started.kernelThread, worker, port1, task, abort);
   }
 
   async destroy(): Promise<void> {
@@ -80,6 +79,7 @@ export class Pool {
 export class PoolThread {
   /** For errors: a spare that is taken becomes another. */
   name: string;
+  readonly kernelThread: number | undefined;
   /** Resolves when the thread has exited, with the error that ended it if there was one. */
   readonly exited: Promise<unknown>;
   readonly #port: MessagePort;
@@ -93,12 +93,14 @@ export class PoolThread {
 
   constructor(
     name: string,
+    kernelThread: number | undefined,
     worker: Worker | undefined,
     port: MessagePort,
     task: Promise<void>,
     abort: AbortController,
   ) {
     this.name = name;
+    this.kernelThread = kernelThread;
     this.#port = port;
     this.#abort = abort;
     this.#proxy = Comlink.wrap<ControlPort>(port);

@@ -7,11 +7,13 @@ import { now } from '../shared/clock.js';
 import { type EngineControl, invoke, type WorkerControl } from '../shared/control.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { ConsumerBlock, ConsumerWord } from '../shared/layout.js';
+import { kernelThreadId } from '../shared/thread-time.js';
 import type { PoolThread } from './pool.js';
 import type { Producer } from './record.js';
 import type { Late } from './watchdog.js';
 
 let consumers = 0;
+const OWN_KERNEL_THREAD = kernelThreadId();
 
 export class Slot {
   readonly index: number;
@@ -39,6 +41,11 @@ export class Slot {
   constructor(index: number, producer: Producer) {
     this.index = index;
     this.producer = producer;
+  }
+
+  /** The kernel's number of the thread, where it is known. */
+  get kernelThread(): number | undefined {
+    return this.engine === undefined ? this.thread?.kernelThread : OWN_KERNEL_THREAD;
   }
 
   /** Leaves the dead thread behind. The blocks for its successor are fresh. */

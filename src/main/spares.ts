@@ -59,6 +59,7 @@ export class Spares {
 
   /** Tries again after failures: a thread has started, so whatever made spares fail may have passed. */
   encourage(): void {
+    if (this.#failures === 0) return;
     this.#failures = 0;
     this.fill();
   }
@@ -90,6 +91,7 @@ export class Spares {
     if (wait > 0) await after(wait, () => undefined);
     if (this.#closing) return;
     const thread = await this.#pool.spawn('a spare thread');
+    if (this.#isClosed()) thread.kill();
     this.#living.add(thread);
     void thread.exited.then((error) => {
       this.#lost(thread, error);
@@ -98,13 +100,16 @@ export class Spares {
       await this.#teach(thread);
       await thread.call('rehearse', { ...this.#wiring.rules, logger: this.#options.logger });
     } catch (error) {
-      this.#living.delete(thread);
       thread.kill();
       throw error;
     }
-    if (thread.hasExited) throw new LanebusError(ErrorCode.THREAD_LOST, 'a spare thread has ended');
-    if (this.#closing) thread.kill();
-    else this.#ready.push(thread);
+    if (!this.#living.has(thread)) throw new LanebusError(ErrorCode.THREAD_LOST, 'a spare thread has ended');
+    this.#ready.push(thread);
+  }
+
+  /** It may close at any await. */
+  #isClosed(): boolean {
+    return this.#closing;
   }
 
   async #teach(thread: PoolThread): Promise<void> {

@@ -11,7 +11,7 @@ import { repair } from '../shared/lane.js';
 import { ConsumerWord, LaneWord } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { rouse } from '../shared/parking.js';
-import { type Death, inherit } from './inheritance.js';
+import { type Death, inherit, suspect } from './inheritance.js';
 import type { ResolvedOptions } from './options.js';
 import { after, backOffMs, Pool, type PoolThread, STARTS, tooLate } from './pool.js';
 import type { Member } from './member.js';
@@ -32,10 +32,13 @@ export class Succession {
   #started = false;
   #closing = false;
 
-  constructor(wiring: Wiring, options: ResolvedOptions, log: Logger) {
+  readonly #onTakeOver: () => void;
+
+  constructor(wiring: Wiring, options: ResolvedOptions, log: Logger, onTakeOver: () => void) {
     this.#wiring = wiring;
     this.#options = options;
     this.#log = log;
+    this.#onTakeOver = onTakeOver;
     this.#pool = new Pool(options);
     this.spares = new Spares(this.#pool, options, wiring, log);
   }
@@ -120,7 +123,7 @@ export class Succession {
       late: slot.late ?? [],
       maxCrashes: this.#options.maxCrashes,
       lingers: !thread.hasExited,
-      hasRunning: running.some((member) => member.runs),
+      suspicion: suspect(running.flatMap((member) => member.inFlight)),
     };
     this.#log.error(
       { thread: slot.index, reason, err: reason === 'crash' ? error : undefined },
@@ -135,6 +138,7 @@ export class Succession {
     for (const member of members) inherit(member, death, this.#log);
     this.rewire(slot, members);
     this.#rouseAll();
+    this.#onTakeOver();
     slot.running = this.#relaunch(slot);
     // Nobody may be waiting for it; a failure has been logged.
     slot.running.catch(() => undefined);

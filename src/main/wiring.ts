@@ -166,7 +166,12 @@ export class Wiring {
       filter: options.filter,
       once: options.once,
       reads: reads.map((producer) => member.readSpec(producer)),
-      redeliveries: redeliveries.map(({ address, position, attempt }) => ({ address, position, attempt })),
+      redeliveries: redeliveries.map(({ address, position, attempt, suspect }) => ({
+        address,
+        position,
+        attempt,
+        suspect,
+      })),
       handler: handler as WorkerSubscriptionSpec['handler'],
       predicate: options.predicate as WorkerSubscriptionSpec['predicate'],
     };

@@ -58,6 +58,8 @@ export interface Redelivery {
   readonly address: number;
   readonly position: number;
   readonly attempt: number;
+  /** Whether the death may have been its fault: it is delivered alone. */
+  readonly suspect: boolean;
 }
 
 export interface WorkerSubscriptionSpec extends SubscriptionSpec {
@@ -141,3 +143,10 @@ export interface ControlPort {
 
 /** First word on the port: the thread is ready to be called. Calls made before would be lost. */
 export const READY = 'lanebus:ready';
+
+export interface ReadyWord {
+  readonly ready: typeof READY;
+  readonly threadId: number;
+  /** The kernel's number of the thread, where it can be known. */
+  readonly kernelThread: number | undefined;
+}

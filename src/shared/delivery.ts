@@ -51,6 +51,10 @@ export class Delivery {
   memory!: Memory;
   at = 0;
   attempt = 1;
+  /** Whether the last death may have been its fault: see Quarantine. */
+  suspect = false;
+  /** Whether its handler has come to its end, and only what it has published is waited for. */
+  handled = false;
   skipped = 0;
   missed = 0;
   /** Tells a late promise of a delivery that was given up apart. */
@@ -93,6 +97,10 @@ export class Delivery {
     return this.words[this.#roomIndex] !== 0;
   }
 
+  get atWork(): boolean {
+    return !this.handled && !this.awaitsRoom;
+  }
+
   /** Tells who looks for deadlocks that the delivery cannot end before so many more (or fewer) events are in a lane. */
   awaitRoom(rank: number, events: number): void {
     const awaited = this.#awaited;
@@ -102,6 +110,7 @@ export class Delivery {
       this.#roomIndex,
       awaited.reduce((ranks, count, at) => (count > 0 ? ranks | (1 << at) : ranks), 0),
     );
+    if (events > 0) this.subscription.quarantine.waitsForRoom();
   }
 
   abort(): void {
@@ -118,6 +127,26 @@ export interface InFlight {
   readonly attempt: number;
   /** Whether its handler was in its synchronous part. */
   readonly running: boolean;
+  /** Whether it waited for room for what it had published. */
+  readonly awaitsRoom: boolean;
+}
+
+/** The deliveries in a block that have started and have no outcome. */
+export function inFlightIn({ words, flights }: SubscriptionBlock): InFlight[] {
+  const found: InFlight[] = [];
+  for (let flight = 0; flight < flights; flight++) {
+    const lane = words[FlightWord.laneIndex(flight)];
+    if ((lane & ADDRESS_MASK) === 0 || outcomeIn(lane) !== 0) continue;
+    found.push({
+      flight,
+      address: (lane & ADDRESS_MASK) - 1,
+      position: words[FlightWord.positionIndex(flight)],
+      attempt: words[FlightWord.attemptIndex(flight)] || 1,
+      running: (lane & WAITING_BIT) === 0,
+      awaitsRoom: words[FlightWord.roomIndex(flight)] !== 0,
+    });
+  }
+  return found;
 }
 
 /**
@@ -131,23 +160,19 @@ export function recover(
   pass: (address: number, position: number, outcome: Outcome) => void,
 ): InFlight[] {
   const { words, stats } = block;
-  const found: InFlight[] = [];
   for (let flight = 0; flight < block.flights; flight++) {
     const laneIndex = FlightWord.laneIndex(flight);
-    const lane = words[laneIndex];
-    if ((lane & ADDRESS_MASK) === 0) continue;
-    const address = (lane & ADDRESS_MASK) - 1;
-    const outcome = ((lane & ~WAITING_BIT) >>> OUTCOME_SHIFT) as Outcome | 0;
-    const position = words[FlightWord.positionIndex(flight)];
-    if (outcome === 0) {
-      const attempt = words[FlightWord.attemptIndex(flight)] || 1;
-      found.push({ flight, address, position, attempt, running: (lane & WAITING_BIT) === 0 });
-      continue;
-    }
+    const address = (words[laneIndex] & ADDRESS_MASK) - 1;
+    const outcome = outcomeIn(words[laneIndex]);
+    if (address < 0 || outcome === 0) continue;
     const weight = outcome === Outcome.conflated ? stats[FlightWord.weightF64(flight)] : 1;
     stats[block.outcomeF64(address % lanes, outcome)] = stats[FlightWord.beforeF64(flight)] + weight;
-    pass(address, position, outcome);
+    pass(address, words[FlightWord.positionIndex(flight)], outcome);
     words[laneIndex] = 0;
   }
-  return found;
+  return inFlightIn(block);
+}
+
+function outcomeIn(lane: number): Outcome | 0 {
+  return ((lane & ~WAITING_BIT) >>> OUTCOME_SHIFT) as Outcome | 0;
 }

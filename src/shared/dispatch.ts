@@ -204,6 +204,7 @@ export class Dispatcher {
   discard(reader: AnyReader, cut: number | undefined): void {
     const [delivery] = reader.subscription.deliveries;
     reader.repeats = undefined; // a redelivery among them is not made
+    reader.subscription.quarantine.forget(reader);
     reader.missed = 0; // and nobody is told
     if (reader instanceof ConflatedReader) {
       const { queue } = reader;
@@ -265,6 +266,7 @@ export class Dispatcher {
     reader.repeats?.delete(position);
     if (reader.repeats?.size === 0) reader.repeats = undefined;
     delivery.attempt = attempt;
+    delivery.suspect = delivery.subscription.quarantine.has(reader, position);
     delivery.words[delivery.attemptIndex] = attempt;
   }
 
@@ -355,9 +357,17 @@ export class Dispatcher {
       delivery.reader.forgetMissed();
     }
     if (delivery.attempt === 1) return;
+    this.#clear(delivery);
     subscription.stats[REDELIVERED_F64] += 1;
     delivery.attempt = 1;
     words[attemptIndex] = 1;
+  }
+
+  /** It has come to its end, and the thread lives. */
+  #clear(delivery: Delivery): void {
+    if (!delivery.suspect) return;
+    delivery.suspect = false;
+    delivery.subscription.quarantine.clear(delivery.reader, delivery.position);
   }
 
   #startTiming(delivery: Delivery): void {
@@ -390,6 +400,8 @@ export class Dispatcher {
     } catch (error) {
       failure = { error };
     }
+    this.#clear(delivery);
+    delivery.handled = true;
     try {
       if (publishes.pending) await publishes.settle();
     } catch (error) {
@@ -410,6 +422,7 @@ export class Dispatcher {
     subscription.stride = 1;
     this.#stopTiming(delivery);
     delivery.serial++;
+    delivery.handled = false;
     delivery.publishes.forget();
     this.#settle(delivery, outcome);
     subscription.idle.push(delivery);

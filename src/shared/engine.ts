@@ -21,6 +21,7 @@ import { ClaimBlock, ConsumerBlock, ConsumerWord, LaneWord, ProducerBlock, Subsc
 import { laneOf, Outbox, type ProducerSnapshot } from './outbox.js';
 import { rouse } from './parking.js';
 import { Pump } from './pump.js';
+import { Quarantine } from './quarantine.js';
 import { type AnyReader, type Place, Reader } from './reader.js';
 import { type Handling, LocalSubscription } from './subscription.js';
 import { SymbolReader } from './symbols.js';
@@ -41,6 +42,12 @@ export class Engine implements EngineControl {
   readonly #ownBlock: ProducerBlock;
   readonly #producers = new Map<number, KnownProducer>();
   readonly #subscriptions = new Map<number, { readonly local: LocalSubscription; readonly spec: SubscriptionSpec }>();
+  readonly #quarantine = new Quarantine(
+    () => [...this.#subscriptions.values()].map(({ local }) => local),
+    () => {
+      this.pump.wake();
+    },
+  );
   readonly #consumers = new Map<number, Int32Array>();
   /** By subscription and rank. They outlive the incarnations of those who read. */
   readonly #conflators = new Map<number, Map<number, Conflator>>();
@@ -78,7 +85,7 @@ export class Engine implements EngineControl {
   attach(spec: SubscriptionSpec, handling: Handling, log: HandlerLogger): void {
     const { lanes, thread } = this.#setup;
     const laneNames = lanes.map(({ name }) => name);
-    const local = new LocalSubscription(spec, handling, this.outbox, log, thread, laneNames);
+    const local = new LocalSubscription(spec, handling, this.outbox, log, thread, laneNames, this.#quarantine);
     this.#subscriptions.set(spec.id, { local, spec });
     this.expect(spec);
     const reads = this.#expected.get(spec.id)?.values() ?? [];
@@ -103,6 +110,7 @@ export class Engine implements EngineControl {
       const cut = cuts.get(reader.address);
       if (cut !== undefined) this.pump.dispatcher.discard(reader, cut);
       this.pump.remove(reader);
+      this.#quarantine.forget(reader);
     }
     this.#subscriptions.delete(id);
   }
@@ -176,6 +184,7 @@ export class Engine implements EngineControl {
     for (const { local } of this.#subscriptions.values()) {
       const gone = local.readers.filter((reader) => reader.producer === index);
       for (const reader of gone) {
+        this.#quarantine.forget(reader);
         this.pump.remove(reader);
         local.readers.splice(local.readers.indexOf(reader), 1);
       }
@@ -258,6 +267,11 @@ export class Engine implements EngineControl {
       const { index, thread } = producer.spec;
       const place = { block: producer.block, rank, name, producer: index, publisher: thread, lanes: lanes.length };
       const reader = this.#reader(subscription, spec, place, wanted, producer, read);
+      const suspects = spec.redeliveries.filter(({ address, suspect }) => suspect && address === reader.address);
+      this.#quarantine.add(
+        reader,
+        suspects.map(({ position }) => position),
+      );
       subscription.readers.push(reader);
       this.pump.add(reader);
     });

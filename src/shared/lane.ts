@@ -87,6 +87,8 @@ export interface Publisher {
   readonly mortal: boolean;
   /** What the record that is being claimed derives from. */
   origin: Origin | undefined;
+  /** Called when an event has woken a thread that was parked. */
+  onWake?: (() => void) | undefined;
 }
 
 /** The producer's side. Used by one thread only. */
@@ -373,7 +375,7 @@ export class Lane implements RecordSink {
   #wake(consumers: readonly Int32Array[]): void {
     for (const words of consumers) {
       if (this.#urgent) Atomics.add(words, ConsumerWord.BELL_INDEX, 1);
-      ring(words, ConsumerWord.DOORBELL_INDEX);
+      if (ring(words, ConsumerWord.DOORBELL_INDEX)) this.#publisher.onWake?.();
     }
   }
 

@@ -71,12 +71,17 @@ export class Outbox {
     this.#catalog = catalog;
     this.#lanes = lanes;
     this.#block = block;
-    const publisher = { clock: new PublishClock(), mortal, origin: undefined };
+    const publisher: Publisher = { clock: new PublishClock(), mortal, origin: undefined, onWake: undefined };
     this.#publisher = publisher;
     this.#symbols = new SymbolWriter(block.symbols, owner);
     this.#admissions = lanes.map(
       (lane, rank) => new Admission(new Lane(block, rank, lane, publisher), rank, lane, publisher, warn),
     );
+  }
+
+  /** Called when an event of this thread has woken one that was parked. */
+  set onWake(listener: () => void) {
+    this.#publisher.onWake = listener;
   }
 
   get lanes(): readonly Lane[] {

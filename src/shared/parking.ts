@@ -49,13 +49,18 @@ export class Parker {
   }
 }
 
-/** W2: wakes the sleeper of the word if there is one. The caller has stored its news before, with Atomics.store. */
-export function ring(words: Int32Array, index: number): void {
-  if (Atomics.load(words, index) === PARKED) wake(words, index);
+/**
+ * W2: wakes the sleeper of the word if there is one. The caller has stored its news before, with Atomics.store.
+ * @returns Whether there was one.
+ */
+export function ring(words: Int32Array, index: number): boolean {
+  return Atomics.load(words, index) === PARKED && wake(words, index);
 }
 
-function wake(words: Int32Array, index: number): void {
-  if (Atomics.compareExchange(words, index, PARKED, AWAKE) === PARKED) Atomics.notify(words, index);
+function wake(words: Int32Array, index: number): boolean {
+  if (Atomics.compareExchange(words, index, PARKED, AWAKE) !== PARKED) return false;
+  Atomics.notify(words, index);
+  return true;
 }
 
 /** Wakes the sleeper whatever its word says: another waker may have died before it had notified. */

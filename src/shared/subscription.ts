@@ -6,6 +6,7 @@ import type { HandlerLogger } from './api.js';
 import { Delivery } from './delivery.js';
 import { SubscriptionBlock, SubscriptionMode, SubscriptionWord, TimingWord } from './layout.js';
 import type { Outbox } from './outbox.js';
+import { Quarantine } from './quarantine.js';
 import type { AnyReader, Open } from './reader.js';
 
 export type AnyHandler = (event: never, context: never) => unknown;
@@ -17,6 +18,11 @@ const BRISK_MS = 0.001;
 const SLOW_STRIDE = 1;
 const BRISK_STRIDE = 8;
 const FAST_STRIDE = 64;
+
+const NO_QUARANTINE = new Quarantine(
+  () => [],
+  () => undefined,
+);
 
 /** What a subscription runs on a thread. */
 export interface Handling {
@@ -49,6 +55,7 @@ export class LocalSubscription {
   /** Index of the thread: 0 is the bus's own. */
   readonly thread: number;
   readonly laneNames: readonly string[];
+  readonly quarantine: Quarantine;
   readonly readers: AnyReader[] = [];
   readonly deliveries: readonly Delivery[];
   /** Those that are not in flight; the last one is used next. */
@@ -69,6 +76,7 @@ export class LocalSubscription {
     log: HandlerLogger,
     thread: number,
     laneNames: readonly string[],
+    quarantine: Quarantine = NO_QUARANTINE,
   ) {
     this.id = setup.id;
     this.name = setup.name;
@@ -83,6 +91,7 @@ export class LocalSubscription {
     this.log = log;
     this.thread = thread;
     this.laneNames = laneNames;
+    this.quarantine = quarantine;
     this.deliveries = Array.from(
       { length: this.block.flights },
       (_, flight) => new Delivery(this, flight, laneNames.length),
@@ -102,7 +111,12 @@ export class LocalSubscription {
 
   /** Whether a delivery may start. */
   get resumes(): boolean {
-    return this.idle.length > 0 && !this.spent && this.mode === SubscriptionMode.active;
+    return this.idle.length > 0 && !this.spent && this.mode === SubscriptionMode.active && this.quarantine.isOpen;
+  }
+
+  /** Whether a handler is not at its end, and does not wait for room. */
+  get atWork(): boolean {
+    return this.deliveries.some((delivery) => delivery.atWork && !this.idle.includes(delivery));
   }
 
   /** Deliveries that wait for promises. */

@@ -10,12 +10,14 @@ import {
   type ControlPort,
   invoke,
   READY,
+  type ReadyWord,
   type RehearsalSetup,
   type WorkerSetup,
   type WorkerSubscriptionSpec,
 } from '../shared/control.js';
 import { Engine } from '../shared/engine.js';
 import { toErrorRecord } from '../shared/errors.js';
+import { kernelThreadId } from '../shared/thread-time.js';
 import { createLogger, type Logger } from '../shared/logger.js';
 import type { AnyPredicate } from '../shared/subscription.js';
 import { loadHandler } from './modules.js';
@@ -56,7 +58,7 @@ export default async function work({ port }: { readonly port: MessagePort }): Pr
       },
     };
     Comlink.expose(exposed, port);
-    port.postMessage({ ready: READY, threadId });
+    port.postMessage({ ready: READY, threadId, kernelThread: kernelThreadId() } satisfies ReadyWord);
   });
   // After a turn, so that the answer to `setUp` is on its way even if the very first handler hangs.
   await turn();

@@ -11,7 +11,7 @@ import { ConsumerBlock, FlightWord } from '../../src/shared/layout.js';
 import { type AnyReader, Reader } from '../../src/shared/reader.js';
 import { LocalSubscription } from '../../src/shared/subscription.js';
 import { SymbolReader } from '../../src/shared/symbols.js';
-import { inherit } from '../../src/main/inheritance.js';
+import { inherit, suspect } from '../../src/main/inheritance.js';
 import type { SubscriptionRecord } from '../../src/main/record.js';
 import type { ResolvedSubscribeOptions } from '../../src/main/subscribe-options.js';
 import { CATALOG, keepingLog, KEYS, lanesWith, TestEngine, type TestEvent } from '../support/engine.js';
@@ -167,7 +167,8 @@ async function throughAllDeaths(
 function takeOver({ record }: World): number {
   const [member] = record.members;
   const { redeliveries } = member;
-  inherit(member, { reason: 'crash', late: [], maxCrashes: 9, lingers: false, hasRunning: member.runs }, log);
+  const suspicion = suspect(member.inFlight);
+  inherit(member, { reason: 'crash', late: [], maxCrashes: 9, lingers: false, suspicion }, log);
   return member.redeliveries.filter((redelivery) => !redeliveries.includes(redelivery)).length;
 }
 

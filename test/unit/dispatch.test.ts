@@ -338,7 +338,7 @@ describe('a redelivery', () => {
     const note = ({ n }: TestEvent, { attempt }: { attempt: number }): void => {
       attempts.push(`${n}: ${attempt}`);
     };
-    member.redeliveries = [{ address, position: behindFirst(test), attempt: 3, crashes: 0 }];
+    member.redeliveries = [{ address, position: behindFirst(test), attempt: 3, crashes: 0, doubts: 0, suspect: false }];
     test.attach(record, note);
     test.start();
     await test.drained();
@@ -351,7 +351,9 @@ describe('a redelivery', () => {
     const record = test.register(['TICK']);
     await ticks(test, 2);
     const [member] = record.members;
-    member.redeliveries = [{ address: member.address(test.producer, 1), position: 0, attempt: 2, crashes: 0 }];
+    member.redeliveries = [
+      { address: member.address(test.producer, 1), position: 0, attempt: 2, crashes: 0, doubts: 0, suspect: false },
+    ];
     test.attach(record, () => undefined);
     await endSubscription(test, record);
     expect(record.metrics()).toMatchObject({ discarded: 2, redelivered: 0, pending: 0, exact: true });

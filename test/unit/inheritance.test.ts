@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { type Death, inherit } from '../../src/main/inheritance.js';
+import { type Death, inherit, suspect, type Suspicion } from '../../src/main/inheritance.js';
 import type { Member } from '../../src/main/member.js';
 import { LaneView } from '../../src/shared/lane.js';
 import { FlightWord, HEADER_BYTES, WAITING_BIT } from '../../src/shared/layout.js';
@@ -18,8 +18,11 @@ function logInto(lines: Line[]): Parameters<typeof inherit>[2] {
   return pino({ base: null, timestamp: false }, { write: (line) => lines.push(JSON.parse(line) as Line) });
 }
 
-const crash: Death = { reason: 'crash', late: [], maxCrashes: 2, lingers: false, hasRunning: false };
-const timeout: Death = { ...crash, reason: 'timeout' };
+/** Of the suspects, those are told that are not the subscription's own. */
+type TestDeath = Omit<Death, 'suspicion'> & { readonly suspicion?: Suspicion };
+const crash: TestDeath = { reason: 'crash', late: [], maxCrashes: 2, lingers: false };
+const timeout: TestDeath = { ...crash, reason: 'timeout' };
+const anotherRan: Suspicion = { of: 'running', count: 1 };
 
 /** A subscription whose thread is the test's: a death is an incarnation that is left where it stands. */
 class Mortal {
@@ -52,14 +55,14 @@ class Mortal {
     while (stuck.size < stuckAt.length && !this.record.drained) await turn();
   }
 
-  async die(death: Death): Promise<void> {
+  async die(death: TestDeath): Promise<void> {
     await this.#incarnation?.stop();
-    inherit(this.member, death, logInto(this.lines));
+    inherit(this.member, { suspicion: suspect(this.member.inFlight), ...death }, logInto(this.lines));
     this.publisher.engine.openGates([this.publisher.gateOf(this.member)], false);
   }
 
   /** A death for which the delivery in flight is blamed. */
-  late(): Death {
+  late(): TestDeath {
     const { member, publisher } = this;
     const tag = member.address(publisher.producer, 1) + 1;
     return { ...timeout, late: [{ member, flight: 0, tag, position: member.settled(publisher.producer, 1) }] };
@@ -248,23 +251,52 @@ describe('the successor of a thread with several deliveries in flight', () => {
     expect(mortal.member.redeliveries).toEqual([]);
   });
 
-  it('suspects each that waited, when no handler was running', async () => {
+  it('delivers suspects one at a time: the one whose thread dies again is poison, the other is processed', async () => {
     const mortal = await waiting();
-    for (let death = 0; death < 2; death++) {
-      await mortal.live(2, 3);
-      await mortal.die(crash);
+    await mortal.live(2, 3);
+    await mortal.die(crash);
+    expect(mortal.member.redeliveries.map(({ suspect }) => suspect)).toEqual([true, true]);
+    await mortal.live(2);
+    expect(mortal.runs.slice(-1)).toEqual(['TICK 2: 2']);
+    await mortal.die(crash);
+    await mortal.live(-1);
+    expect(mortal.runs.slice(-1)).toEqual(['TICK 3: 2']);
+    expect(mortal.record.metrics()).toMatchObject({ owed: 4, processed: 3, failed: 1, pending: 0, exact: true });
+    expect(mortal.lines.map(({ msg }) => msg)).toEqual(['poison event: its thread died 2 times']);
+  });
+
+  it('gives no outcome to one of several suspects, however few crashes are allowed', async () => {
+    const mortal = await waiting();
+    await mortal.live(2, 3);
+    await mortal.die({ ...crash, maxCrashes: 1 });
+    expect(mortal.record.metrics()).toMatchObject({ failed: 0 });
+    await mortal.live(-1);
+    expect(mortal.record.metrics()).toMatchObject({ owed: 4, processed: 4, failed: 0, redelivered: 2, exact: true });
+  });
+
+  it('takes a delivery for guilty that was among the suspects five times', async () => {
+    const mortal = await waiting();
+    for (let death = 0; death < 5; death++) {
+      await mortal.live(2);
+      await mortal.die({ ...crash, suspicion: { of: 'working', count: 2 } });
     }
-    expect(mortal.record.metrics()).toMatchObject({ owed: 4, processed: 2, failed: 2, pending: 0, exact: true });
-    expect(mortal.lines.map(({ msg }) => msg)).toEqual(
-      Array.from({ length: 2 }, () => 'poison event: its thread died 2 times'),
-    );
+    expect(mortal.record.metrics()).toMatchObject({ failed: 1 });
+    expect(mortal.lines.map(({ msg }) => msg)).toEqual(['poison event: its thread died 5 times']);
+  });
+
+  it('suspects one that waits for room only if there is no other', () => {
+    const one = { flight: 0, address: 0, position: 0, attempt: 1, running: false, awaitsRoom: false };
+    const waits = { ...one, awaitsRoom: true };
+    expect(suspect([one, waits])).toEqual({ of: 'working', count: 1 });
+    expect(suspect([waits, waits])).toEqual({ of: 'any', count: 2 });
+    expect(suspect([one, { ...one, running: true }])).toEqual({ of: 'running', count: 1 });
   });
 
   it('suspects none that waited, when a handler was running elsewhere on the thread', async () => {
     const mortal = await waiting();
     for (let death = 0; death < 3; death++) {
       await mortal.live(2, 3);
-      await mortal.die({ ...crash, hasRunning: true });
+      await mortal.die({ ...crash, suspicion: anotherRan });
     }
     await mortal.live(-1);
     expect(mortal.record.metrics()).toMatchObject({ owed: 4, processed: 4, failed: 0, redelivered: 2, exact: true });
@@ -277,8 +309,7 @@ describe('the successor of a thread with several deliveries in flight', () => {
       await mortal.live(2, 3);
       const { words } = mortal.member.block;
       words[FlightWord.laneIndex(mortal.flightOf(3).flight)] &= ~WAITING_BIT;
-      expect(mortal.member.runs).toBe(true);
-      await mortal.die({ ...crash, hasRunning: true });
+      await mortal.die(crash);
     }
     await mortal.live(-1);
     expect(mortal.record.metrics()).toMatchObject({ owed: 4, processed: 3, failed: 1, redelivered: 1, exact: true });

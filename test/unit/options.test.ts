@@ -236,7 +236,7 @@ describe('resolveOptions', () => {
       graceMs: 1_000,
       exitWaitMs: 1_000,
       spares: 1,
-      watchdogIntervalMs: 20,
+      watchdogIntervalMs: 10,
       maxCrashes: 2,
       startTimeoutMs: 30_000,
       drainTimeoutMs: 0,
