@@ -23,9 +23,11 @@ import { ADDRESS_MASK, type ConsumerBlock, ConsumerWord, FlightWord, WAITING_BIT
 import { PARKED } from '../shared/parking.js';
 import type { Incarnations } from './incarnations.js';
 import type { Member } from './member.js';
-import { type ThreadTime, timeOf } from '../shared/thread-time.js';
+import { isRunnable, type ThreadTime, timeOf } from '../shared/thread-time.js';
 
 const TIDY_MS = 100;
+/** What was woken starts at once: the sooner it is seen, the more exact its deadline. */
+const FIRST_LOOK_MS = 2;
 /** A look that comes later than this many intervals has missed something. */
 const STALL_INTERVALS = 3;
 
@@ -58,6 +60,8 @@ interface Sight {
   /** The look at which `turns` was seen first. */
   readonly turnedAt: number;
   readonly spent: ThreadTime | undefined;
+  /** The look before which it was last seen to have run. */
+  readonly ranAt: number;
 }
 
 export class Watchdog {
@@ -89,8 +93,10 @@ export class Watchdog {
     if (!this.#asleep) return;
     this.#asleep = false;
     clearTimeout(this.#timer);
-    this.#lookedAt = now();
-    this.#plan(this.#intervalMs);
+    const time = now();
+    const isFresh = time - this.#lookedAt < this.#intervalMs;
+    this.#lookedAt = time;
+    this.#plan(isFresh ? this.#intervalMs : Math.min(this.#intervalMs, FIRST_LOOK_MS));
   }
 
   stop(): void {
@@ -124,7 +130,7 @@ export class Watchdog {
 
   #judge(thread: number, watches: readonly Watch[], time: number, missed: number, stopped: number): void {
     const passed = time - this.#lookedAt;
-    const { ran, starved, standsStill } = this.#see(thread, time);
+    const { ran, starved, standsStill, isQueued } = this.#see(thread, time);
     const holder = holderAmong(watches);
     const isUnclear = standsStill && holder === undefined;
     // Whoever steps through a handler must not lose the thread under it.
@@ -142,22 +148,22 @@ export class Watchdog {
       watch.begun = Math.min(time, watch.begun + own);
       watch.since = Math.min(time, watch.since + (held ? passed : own));
     }
-    const late = watches.filter((watch) => this.#isLate(watch, watch.since, time));
+    const unclear = isUnclear ? watches.filter((watch) => isDue(watch, watch.begun, time)) : [];
+    const due = watches.filter((watch) => isDue(watch, watch.since, time));
+    // How long it has been waiting for a core is told when it has got one.
+    if (due.length + unclear.length === 0 || isQueued()) return;
+    const late = due.filter((watch) => this.#isLate(watch, watch.since, time));
     if (late.length > 0) this.#incarnations.condemn(thread, late);
-    else if (isUnclear && watches.some((watch) => this.#isLate(watch, watch.begun, time)))
-      this.#incarnations.condemn(thread, []);
+    else if (unclear.some((watch) => this.#isLate(watch, watch.begun, time))) this.#incarnations.condemn(thread, []);
   }
 
   /** Aborts the delivery's signal at its deadline. @returns Whether its grace has passed too. */
   #isLate(watch: Watch, since: number, time: number): boolean {
-    const { timeoutMs, graceMs } = watch.member.record.options;
-    const late = time - deadlineOf(watch, since);
-    if (timeoutMs === 0 || late < 0) return false;
     if (!watch.aborted) {
       watch.aborted = true;
       this.#incarnations.abort(watch.member, watch.flight);
     }
-    return late >= graceMs;
+    return time - deadlineOf(watch, since) >= watch.member.record.options.graceMs;
   }
 
   /** How long it takes until one of them is late, if nothing is put off. */
@@ -227,19 +233,23 @@ export class Watchdog {
   }
 
   /** How a thread has got on since the look before, if that one saw it too. */
-  #see(thread: number, time: number): { ran: number; starved: number; standsStill: boolean } {
+  #see(thread: number, time: number): { ran: number; starved: number; standsStill: boolean; isQueued: () => boolean } {
     const { consumer, kernelThread } = this.#incarnations.wiring.slots[thread];
     const seen = this.#sights.get(consumer);
     const before = seen?.at === this.#lookedAt ? seen : undefined;
     const turns = Atomics.load(consumer.words, ConsumerWord.TURNS_INDEX);
     const turnedAt = before?.turns === turns ? before.turnedAt : time;
     const spent = timeOf(kernelThread);
-    this.#sights.set(consumer, { at: time, turns, turnedAt, spent });
-    const from = spent === undefined ? undefined : before?.spent;
+    const from = before?.spent;
+    const ran = spent === undefined || from === undefined ? 0 : spent.ranMs - from.ranMs;
+    const starved = spent === undefined || from === undefined ? 0 : spent.starvedMs - from.starvedMs;
+    const ranAt = before === undefined || ran > 0 ? time : before.ranAt;
+    this.#sights.set(consumer, { at: time, turns, turnedAt, spent, ranAt });
     return {
-      ran: from === undefined ? 0 : (spent?.ranMs ?? 0) - from.ranMs,
-      starved: from === undefined ? 0 : (spent?.starvedMs ?? 0) - from.starvedMs,
+      ran,
+      starved,
       standsStill: time - turnedAt >= this.#intervalMs / 2 && !isParked(consumer),
+      isQueued: () => time > ranAt && isRunnable(kernelThread),
     };
   }
 
@@ -271,6 +281,10 @@ function holderAmong(watches: readonly Watch[]): Watch | undefined {
   // One that waits for room has done its work.
   const working = watches.filter(({ block, flight }) => block.words[FlightWord.roomIndex(flight)] === 0);
   return working.length === 1 ? working[0] : undefined;
+}
+
+function isDue(watch: Watch, since: number, time: number): boolean {
+  return watch.member.record.options.timeoutMs > 0 && time >= deadlineOf(watch, since);
 }
 
 function deadlineOf({ member, ran, starved }: Watch, since: number): number {

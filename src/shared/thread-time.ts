@@ -6,7 +6,7 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 
 export interface ThreadTime {
-  /** Both in ms, since the thread's start. */
+  /** Both in ms, since the thread's start. A wait for a core is added when it ends. */
   readonly ranMs: number;
   readonly starvedMs: number;
 }
@@ -28,5 +28,16 @@ export function timeOf(kernelThread: number | undefined): ThreadTime | undefined
     return { ranMs: Number(ran) / 1e6, starvedMs: Number(starved) / 1e6 };
   } catch {
     return undefined;
+  }
+}
+
+/** Whether a thread runs, or stands in the queue for a core, at this moment. */
+export function isRunnable(kernelThread: number | undefined): boolean {
+  if (kernelThread === undefined) return false;
+  try {
+    const stat = readFileSync(`/proc/self/task/${kernelThread}/stat`, 'latin1');
+    return stat.charAt(stat.lastIndexOf(')') + 2) === 'R'; // its name, in brackets, may hold anything
+  } catch {
+    return false;
   }
 }

@@ -58,6 +58,7 @@ describe('a handler in an infinite loop', () => {
     expect(looping.metrics().threads[0]).toBe(others[1].metrics().threads[0]);
     expect(looping.metrics().threads[0]).not.toBe(others[0].metrics().threads[0]);
     await bus.start();
+    await expect.poll(() => bus.metrics().spares).toBe(1); // a thread that starts takes one of two cores
 
     const stoppedAfter: number[] = [];
     let published = 0;
