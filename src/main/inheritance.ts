@@ -50,6 +50,7 @@ export function inherit(member: Member, death: Death, log: Logger): void {
     });
   }
   record.moveOn(member);
+  member.liveAgain(death.reason);
   for (const count of decided) count();
   // Those that have not started again, because another lane came first, keep their attempts.
   const kept = member.redeliveries.filter(

@@ -2,12 +2,13 @@
  * One thread's share of a subscription, over all the threads that run it in turn: its block, its place in each lane, what
  * it has in flight. A subscription has one member for each thread that shares it.
  */
+import type { RestartReason } from '../shared/api.js';
 import { Claims } from '../shared/claims.js';
 import { ConflationBlock, ConflationProgress, ConflationWord, ProgressWord } from '../shared/conflation-block.js';
 import { type RecordPlace, repairConflation, succeed } from '../shared/conflation-repair.js';
 import { ConflationReader, pendingKeys, settleDelivery, settleSkipped } from '../shared/conflation.js';
 import { keysOf } from '../shared/conflator.js';
-import type { ReadSpec } from '../shared/control.js';
+import type { Life, ReadSpec } from '../shared/control.js';
 import { type InFlight, recover } from '../shared/delivery.js';
 import { type Division, ownership } from '../shared/division.js';
 import type { RecordTest } from '../shared/filters.js';
@@ -53,6 +54,8 @@ export class Member {
   claimant: number;
   fenced: readonly number[] = [];
   redeliveries: readonly Redelivery[] = [];
+  #incarnation = 0;
+  #lastEnd: RestartReason | undefined;
   readonly #shape: { readonly lanes: number; readonly addresses: number; readonly flights: number };
   /** By address. */
   readonly #conflations = new Map<number, Conflation>();
@@ -65,6 +68,19 @@ export class Member {
     const lanes = record.lanes.length;
     this.#shape = { lanes, addresses: producers * lanes, flights: record.options.concurrency };
     this.block = SubscriptionBlock.create(this.#shape);
+  }
+
+  /** What the handler's module is told when it is set up. */
+  get life(): Life {
+    const { id, name, types } = this.record;
+    const subscription = { id, name, types: types.map((type) => type.name) };
+    return { subscription, incarnation: this.#incarnation, lastEnd: this.#lastEnd, stateLost: false };
+  }
+
+  /** Its thread has died: another life begins. */
+  liveAgain(reason: RestartReason): void {
+    this.#incarnation++;
+    this.#lastEnd = reason;
   }
 
   address(producer: Producer, rank: number): number {

@@ -128,6 +128,7 @@ export class Wiring {
   subscriptionSpec(member: Member): WorkerSubscriptionSpec {
     const { id, record, block, division, claimant, fenced, redeliveries } = member;
     const { name, types, reads, options, handler } = record;
+    const { startTimeoutMs } = this.#options;
     return {
       id,
       name,
@@ -142,6 +143,9 @@ export class Wiring {
       redeliveries: redeliveries.map(({ address, position, attempt }) => ({ address, position, attempt })),
       handler: handler as WorkerSubscriptionSpec['handler'],
       predicate: options.predicate as WorkerSubscriptionSpec['predicate'],
+      life: member.life,
+      setupMs: startTimeoutMs,
+      teardownMs: options.graceMs,
     };
   }
 

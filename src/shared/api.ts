@@ -55,6 +55,24 @@ export interface Cause {
   readonly sequence: number;
 }
 
+/**
+ * What a handler module's `setup(info)` and `teardown(info)` are told. Both are called once for each of the module's
+ * subscriptions on each thread, `setup` before the first delivery and before any `restore`, `teardown` when the
+ * subscription leaves a thread that lives on or is stopped. Both may return a promise, which is awaited.
+ */
+export interface SetupInfo {
+  /** How often the subscription has been taken over on this thread: 0 in its first life. */
+  readonly incarnation: number;
+  /** Why the life before this one ended; undefined in the first. */
+  readonly lastEnd: RestartReason | undefined;
+  /** Whether the state that checkpoints should have kept is lost: a snapshot failed, and its lane ran out of room. */
+  readonly stateLost: boolean;
+  readonly subscription: { readonly id: number; readonly name: string; readonly types: readonly string[] };
+  /** Index of the thread, from 1. */
+  readonly thread: number;
+  readonly log: HandlerLogger;
+}
+
 export type HandlerResult = void | Promise<void>;
 
 /** A function that handles events of the types `T` on the bus's own thread. */

@@ -2,7 +2,7 @@
  * What threads say to each other besides events: the control plane. The main thread calls, a pool thread answers, over
  * Comlink on a MessagePort. All of it is plain data and shared memory; no event ever goes this way.
  */
-import type { WorkerHandler } from './api.js';
+import type { RestartReason, WorkerHandler } from './api.js';
 import type { CatalogDescription } from './catalog.js';
 import type { Division } from './division.js';
 import type { ErrorRecord } from './errors.js';
@@ -63,6 +63,20 @@ export interface Redelivery {
 export interface WorkerSubscriptionSpec extends SubscriptionSpec {
   readonly handler: WorkerHandler;
   readonly predicate: WorkerHandler | undefined;
+  /** What `setup` is told. */
+  readonly life: Life;
+  /** Longest time for `setup` and `restore`, and for `teardown`; 0 = no limit. */
+  readonly setupMs: number;
+  readonly teardownMs: number;
+}
+
+/** One of the lives of a subscription on a thread. */
+export interface Life {
+  /** The subscription, over all its threads. */
+  readonly subscription: { readonly id: number; readonly name: string; readonly types: readonly string[] };
+  readonly incarnation: number;
+  readonly lastEnd: RestartReason | undefined;
+  readonly stateLost: boolean;
 }
 
 /** A reader, as the producer is told of it. */
