@@ -4,12 +4,14 @@
  */
 import type { RestartReason, WorkerHandler } from './api.js';
 import type { CatalogDescription } from './catalog.js';
+import type { CheckpointSource } from './checkpoint-block.js';
 import type { Division } from './division.js';
 import type { ErrorRecord } from './errors.js';
 import type { FilterSpec } from './filters.js';
 import type { LoggerOptions } from './logger.js';
 import type { LaneSpec, ProducerSnapshot } from './outbox.js';
 import type { PumpOptions } from './pump.js';
+import type { Skipped } from './replay.js';
 
 /** A publishing thread's lanes, as readers are told of them. */
 export interface ProducerSpec {
@@ -52,6 +54,16 @@ export interface SubscriptionSpec {
   readonly reads: readonly ReadSpec[];
   /** Deliveries that were in flight when their thread died: lane by address, position in it. */
   readonly redeliveries: readonly Redelivery[];
+  /** Undefined where it has none. */
+  readonly checkpoints?: CheckpointSpec | undefined;
+}
+
+/** What a thread must know of a subscription's checkpoints. */
+export interface CheckpointSpec extends CheckpointSource {
+  /** Deliveries from one to the next. */
+  readonly every: number;
+  /** Deliveries since the last one that killed their thread, and are not to do so again. */
+  readonly skipped: readonly Skipped[];
 }
 
 export interface Redelivery {
@@ -121,6 +133,7 @@ export interface EngineControl {
   snapshot(): ProducerSnapshot;
   addProducer(producer: ProducerSpec, readers: readonly { readonly id: number; readonly read: ReadSpec }[]): void;
   removeProducer(index: number): void;
+  checkpoint(id: number): void;
   abort(id: number, flight: number): void;
   refuse(id: number, flight: number, position: number, reason: string): void;
   wired(): void;

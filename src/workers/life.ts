@@ -4,10 +4,12 @@
  */
 import { types } from 'node:util';
 import type { SetupInfo } from '../shared/api.js';
+import { CheckpointBlock } from '../shared/checkpoint-block.js';
+import { unpackCopy } from '../shared/codec-values.js';
 import type { WorkerSubscriptionSpec } from '../shared/control.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
 import type { Logger } from '../shared/logger.js';
-import type { Hooks } from './modules.js';
+import type { Hooks, StateHooks } from './modules.js';
 
 export class ModuleLife {
   readonly #spec: WorkerSubscriptionSpec;
@@ -23,10 +25,14 @@ export class ModuleLife {
     this.#info = { incarnation, lastEnd, stateLost, subscription, thread, log };
   }
 
-  /** @throws SETUP_FAILED */
-  async begin(): Promise<void> {
+  /** First `setup`, then `restore`, if there is a state: a module may need what it sets up to restore it. @throws SETUP_FAILED */
+  async begin(state: StateHooks | undefined): Promise<void> {
     const { setup } = this.#hooks;
+    const { checkpoints } = this.#spec;
     if (setup !== undefined) await this.#prepare('setup', () => setup(this.#info));
+    if (state === undefined || checkpoints === undefined) return;
+    const block = new CheckpointBlock(checkpoints);
+    if (block.hasState) await this.#prepare('restore', () => state.restore(unpackCopy(block.current.readState())));
   }
 
   /** A module that fails to clean up, or takes too long, keeps nobody from leaving it. */

@@ -12,6 +12,12 @@ export interface Hooks {
   readonly teardown: ((info: SetupInfo) => unknown) | undefined;
 }
 
+/** What a module with checkpoints exports. */
+export interface StateHooks {
+  readonly snapshot: () => unknown;
+  readonly restore: (state: unknown) => unknown;
+}
+
 /**
  * Imports a handler's module and finds its export.
  * @throws MODULE_NOT_FOUND, MODULE_FAILED, EXPORT_NOT_FOUND
@@ -25,6 +31,13 @@ export async function loadHooks({ module }: WorkerHandler): Promise<Hooks> {
   const exports = await importModule(module);
   const hook = (name: keyof Hooks): unknown => (name in exports ? required(module, exports, name) : undefined);
   return { setup: hook('setup') as Hooks['setup'], teardown: hook('teardown') as Hooks['teardown'] };
+}
+
+/** @throws as `loadHandler` */
+export async function loadStateHooks({ module }: WorkerHandler): Promise<StateHooks> {
+  const exports = await importModule(module);
+  const hook = (name: keyof StateHooks): unknown => required(module, exports, name, ' (checkpointEvery needs it)');
+  return { snapshot: hook('snapshot') as StateHooks['snapshot'], restore: hook('restore') as StateHooks['restore'] };
 }
 
 async function importModule(module: string): Promise<Record<string, unknown>> {

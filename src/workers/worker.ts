@@ -11,7 +11,7 @@ import { toErrorRecord } from '../shared/errors.js';
 import { createLogger, type Logger } from '../shared/logger.js';
 import type { AnyPredicate } from '../shared/subscription.js';
 import { ModuleLife } from './life.js';
-import { loadHandler, loadHooks } from './modules.js';
+import { loadHandler, loadHooks, loadStateHooks } from './modules.js';
 
 interface PoolWorker {
   readonly engine: Engine;
@@ -71,9 +71,11 @@ async function attach({ engine, logger, thread, lives }: PoolWorker, spec: Worke
   const predicate = spec.predicate && ((await loadHandler(spec.predicate)) as AnyPredicate);
   const log = logger.child({ subscription: spec.name });
   const life = new ModuleLife(spec, await loadHooks(spec.handler), thread, log);
-  await life.begin();
+  const state = spec.checkpoints && (await loadStateHooks(spec.handler));
+  const checkpoints = state && { snapshot: state.snapshot, fatal: log.fatal.bind(log) };
+  await life.begin(state);
   lives.set(spec.id, life);
-  engine.attach(spec, { handler, predicate }, log);
+  engine.attach(spec, { handler, predicate, checkpoints }, log);
 }
 
 async function end({ lives }: PoolWorker, id: number): Promise<void> {
