@@ -61,9 +61,14 @@ export class CheckpointedReader extends Reader {
   }
 
   override get canRun(): boolean {
-    const { replay } = this.checkpointer;
-    if (replay === undefined) return super.canRun;
-    return replay.reader === this && this.subscription.ready;
+    if (!this.checkpointer.allows(this)) return false;
+    return this.checkpointer.replay === undefined ? super.canRun : this.subscription.ready;
+  }
+
+  /** Whether a delivery from here was in flight when its thread died, and has no outcome. */
+  get hasRepeat(): boolean {
+    const { settled } = this;
+    return [...(this.repeats?.keys() ?? [])].some((position) => distance(position, settled) >= 0);
   }
 
   override get isAwaited(): boolean {

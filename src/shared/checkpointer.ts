@@ -58,6 +58,8 @@ export class Checkpointer {
   /** Whether the last attempt has failed: what fails again is logged once. */
   #failing = false;
   #asked = false;
+  /** Has the delivery that was in flight when a predecessor died, until that is made again. */
+  #first: CheckpointedReader | undefined;
   #replay: Replay | undefined;
 
   constructor(
@@ -78,6 +80,14 @@ export class Checkpointer {
     return this.#replay;
   }
 
+  /**
+   * Whether a reader may run. Nothing comes between what a predecessor had delivered and what it had begun to: an answer to
+   * what that had published, on a more urgent lane, would be seen before its question.
+   */
+  allows(reader: CheckpointedReader): boolean {
+    return this.#replay === undefined ? (this.#first ?? reader) === reader : this.#replay.reader === reader;
+  }
+
   /** Whether room is given back without a checkpoint: there is nothing left that it could be used with. */
   get isLost(): boolean {
     return this.block.isLost;
@@ -86,6 +96,7 @@ export class Checkpointer {
   /** Shows the deliveries since the checkpoint again, once all readers are there. @param skipped Those that are not. */
   start(skipped: readonly Skipped[]): void {
     const readers = this.#subscription.readers as CheckpointedReader[];
+    this.#first = readers.find((reader) => reader.hasRepeat);
     if (!readers.some((reader) => reader.isBehind)) return;
     this.#replay = new Replay(this.#subscription, readers, this.block, skipped, (replayed, last) => {
       this.#replay = undefined;
@@ -96,12 +107,14 @@ export class Checkpointer {
 
   /** Nothing is shown again any more: the subscription ends. */
   stop(): void {
+    this.#first = undefined;
     this.#replay = undefined;
   }
 
   /** Before D1: takes a checkpoint if there has to be one, and notes where the delivery comes from. */
   begin(reader: CheckpointedReader): void {
     const { block } = this;
+    this.#first = undefined;
     const turns = this.#last !== reader.address;
     const isLogFull = turns && !this.isLost && block.current.logged === block.entries;
     if (isLogFull || reader.isShort) this.#take('short');
