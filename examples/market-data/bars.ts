@@ -1,4 +1,5 @@
 import type { MarketContext, MarketEvent } from './catalog.js';
+import { Instruments } from './instruments.js';
 import { publishReports } from './reports.js';
 
 export interface Bar {
@@ -21,6 +22,15 @@ export interface BarsSummary {
   readonly latest: readonly Bar[];
 }
 
+/** All that a series is, for a checkpoint. */
+export interface BarsState {
+  readonly latest: Bar[];
+  readonly events: number;
+  readonly bars: number;
+  readonly volume: number;
+  readonly endNs: bigint;
+}
+
 const MINUTE_NS = 60_000_000_000n;
 const MINUTE_MS = 60_000;
 const LATEST_BARS = 5;
@@ -31,7 +41,7 @@ const LATEST_BARS = 5;
  * the length of the feed.
  */
 export class BarSeries {
-  readonly #latest: Bar[] = [];
+  #latest: Bar[] = [];
   #events = 0;
   #bars = 0;
   #volume = 0;
@@ -51,6 +61,19 @@ export class BarSeries {
     if (price < bar.low) bar.low = price;
     bar.close = price;
     bar.volume += size;
+  }
+
+  snapshot(): BarsState {
+    const [latest, events, bars, volume, endNs] = [this.#latest, this.#events, this.#bars, this.#volume, this.#endNs];
+    return { latest, events, bars, volume, endNs };
+  }
+
+  restore({ latest, events, bars, volume, endNs }: BarsState): void {
+    this.#latest = latest;
+    this.#events = events;
+    this.#bars = bars;
+    this.#volume = volume;
+    this.#endNs = endNs;
   }
 
   #open(tsEventNs: bigint, price: number, size: number): void {
@@ -78,16 +101,13 @@ export class BarSeries {
   }
 }
 
-const series = new Map<string, BarSeries>();
+const series = new Instruments<BarSeries, BarsState>(() => new BarSeries());
+
+export const { snapshot, restore } = series;
 
 /** Keeps every instrument's one-minute bars. */
 export function onMarketData(event: MarketEvent, context: MarketContext): Promise<void> | undefined {
-  if (event.type === 'END') return publishReports(context, 'bars', series);
-  let bars = series.get(event.instrument);
-  if (bars === undefined) {
-    bars = new BarSeries();
-    series.set(event.instrument, bars);
-  }
-  bars.apply(event);
+  if (event.type === 'END') return publishReports(context, 'bars', series.all);
+  series.of(event.instrument).apply(event);
   return undefined;
 }

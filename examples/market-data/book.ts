@@ -1,17 +1,15 @@
 import type { MarketContext, MarketEvent } from './catalog.js';
-import { OrderBook } from './order-book.js';
+import { Instruments } from './instruments.js';
+import { type BookState, OrderBook } from './order-book.js';
 import { publishReports } from './reports.js';
 
-const books = new Map<string, OrderBook>();
+const books = new Instruments<OrderBook, BookState>(() => new OrderBook());
+
+export const { snapshot, restore } = books;
 
 /** Keeps every instrument's order book. */
 export function onMarketData(event: MarketEvent, context: MarketContext): Promise<void> | undefined {
-  if (event.type === 'END') return publishReports(context, 'book', books);
-  let book = books.get(event.instrument);
-  if (book === undefined) {
-    book = new OrderBook();
-    books.set(event.instrument, book);
-  }
-  book.apply(event);
+  if (event.type === 'END') return publishReports(context, 'book', books.all);
+  books.of(event.instrument).apply(event);
   return undefined;
 }

@@ -1,5 +1,6 @@
 import type { MetricsSnapshot } from 'lanebus';
 import { createLogUpdate } from 'log-update';
+import { restartsOf } from './killer.js';
 import type { RunResult } from './result.js';
 import { count, instrumentTable, laneTable, ledgerTable, subscriptionTable, threadLine } from './tables.js';
 
@@ -61,7 +62,9 @@ class Speed {
 
 function progressLine(market: Watched, speed: Speed): string {
   const { published, halts } = market;
-  const { lanes, subscriptions, uptimeMs } = market.metrics();
+  const metrics = market.metrics();
+  const { lanes, subscriptions, uptimeMs } = metrics;
+  const restarts = restartsOf(metrics);
   const depths = Object.entries(lanes)
     .filter(([, lane]) => lane.published > 0)
     .map(([name, lane]) => `${name} ${count(lane.depthEvents)}`);
@@ -73,6 +76,7 @@ function progressLine(market: Watched, speed: Speed): string {
     `waiting: ${depths.join(', ')}`,
     `failed ${count(failed)}`,
     `HALT ${count(halts)}`,
+    ...(restarts === 0 ? [] : [`restarts ${count(restarts)}`]),
   ].join('  ');
 }
 
@@ -93,6 +97,11 @@ function liveView(market: Watched, title: string, speed: Speed): string {
   ].join('\n');
 }
 
+/** How many threads were terminated, if any were to be. */
+export function killLines({ kills, restarts }: Pick<RunResult, 'kills' | 'restarts'>): string[] {
+  return kills === undefined ? [] : [` ${count(kills)} threads killed, ${count(restarts ?? 0)} replaced`];
+}
+
 /** What is left on the screen in the end. */
 export function summaryOf(result: RunResult, title: string): string {
   const { events, durationMs, eventsPerSecond, halts, latestHalts, interrupted } = result;
@@ -100,6 +109,7 @@ export function summaryOf(result: RunResult, title: string): string {
   return [
     ` ${title}${interrupted ? ' · interrupted' : ''}`,
     ` ${count(events)} events in ${seconds} s: ${count(eventsPerSecond)} events/s, each delivered to 4 handlers`,
+    ...killLines(result),
     '',
     instrumentTable(result),
     '',

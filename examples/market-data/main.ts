@@ -1,5 +1,6 @@
 import { showProgress, summaryOf } from './display.js';
 import { FeedError, instrumentOf, openFeed } from './feed.js';
+import { restartsOf } from './killer.js';
 import { Market } from './market.js';
 import type { RunOptions } from './options.js';
 import { parseOptions, UsageError } from './options.js';
@@ -13,9 +14,9 @@ const EXIT_BAD_INPUT = 2;
 
 /** Until it is done or interrupted. @returns What is wrong with the result, one line each. */
 async function runMarket(options: RunOptions, pace: Omit<Pace, 'onProgress'>): Promise<string[]> {
-  const { feed, threads, seed, instruments, json } = options;
+  const { feed, threads, seed, instruments, json, killEvery } = options;
   const bursts = feed === undefined ? simulate({ seed, instruments }) : await openFeed(feed);
-  const market = new Market(threads);
+  const market = new Market(threads, killEvery, seed);
   const source =
     feed === undefined ? `simulated exchange, ${instruments} instruments, seed ${seed}` : instrumentOf(feed);
   const title = `Lanebus market data · ${source} · ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
@@ -25,7 +26,8 @@ async function runMarket(options: RunOptions, pace: Omit<Pace, 'onProgress'>): P
     display?.stop();
     const interrupted = pace.signal.aborted;
     const about = feed === undefined ? { source, seed, threads, interrupted } : { source, threads, interrupted };
-    const result = resultOf(outcome, about);
+    const kills = market.killer && { kills: market.killer.kills, restarts: restartsOf(outcome.metrics) };
+    const result = resultOf(outcome, { ...about, ...kills });
     process.stdout.write(json ? `${JSON.stringify(result)}\n` : summaryOf(result, title));
     return problemsOf(result);
   } finally {

@@ -2,6 +2,7 @@ import type { EventBus, MetricsSnapshot, StopReport } from 'lanebus';
 import { createBus, workerHandlers } from 'lanebus';
 import type { HaltEvent, MarketCatalog, MboEvent } from './catalog.js';
 import { catalog } from './catalog.js';
+import { KILLED_BUS, Killer } from './killer.js';
 import type { Pace } from './pace.js';
 import { publishAll } from './pace.js';
 import { ReportCollector } from './reports.js';
@@ -19,6 +20,8 @@ export interface MarketResult {
   readonly stopped: StopReport;
 }
 
+/** Deliveries from one checkpoint to the next: a book of 11,000 orders takes some milliseconds to keep. */
+const CHECKPOINT_EVERY = 5_000;
 const LATEST_HALTS = 5;
 const STOP_MS = 10_000;
 // After a broken feed: enough for what is queued, since a discarded delivery would be one more thing to explain.
@@ -29,21 +32,27 @@ export class Market {
   readonly #bus: EventBus<MarketCatalog>;
   readonly #reports = new ReportCollector();
   readonly #latestHalts: HaltEvent[] = [];
+  /** Exchange time of the newest HALT, by instrument. */
+  readonly #haltedNs = new Map<string, bigint>();
+  readonly killer: Killer | undefined;
   #halts = 0;
   #published = 0;
 
-  constructor(threads: number) {
+  /** @param killEvery Terminates a random thread after so many events. */
+  constructor(threads: number, killEvery?: number, seed = 0) {
     // Standard output belongs to the results: whatever the bus has to say goes to standard error.
-    this.#bus = createBus(catalog, { threads, logger: { level: 'warn', destination: 2 }, metricsLogIntervalMs: 0 });
+    const said = killEvery === undefined ? ({ logger: { level: 'warn', destination: 2 } } as const) : KILLED_BUS;
+    this.#bus = createBus(catalog, { threads, metricsLogIntervalMs: 0, ...said });
+    if (killEvery !== undefined) this.killer = new Killer(killEvery, seed, () => this.#bus.metrics());
     const types = ['MBO', 'END'] as const;
     const book = workerHandlers<typeof import('./book.js')>(new URL('./book.js', import.meta.url));
     const bars = workerHandlers<typeof import('./bars.js')>(new URL('./bars.js', import.meta.url));
     const trades = workerHandlers<typeof import('./trades.js')>(new URL('./trades.js', import.meta.url));
     const risk = workerHandlers<typeof import('./risk.js')>(new URL('./risk.js', import.meta.url));
-    this.#bus.subscribe(types, book.onMarketData, { name: 'book' });
-    this.#bus.subscribe(types, bars.onMarketData, { name: 'bars' });
-    this.#bus.subscribe(types, trades.onMarketData, { name: 'trades' });
-    this.#bus.subscribe(types, risk.onMarketData, { name: 'risk' });
+    this.#bus.subscribe(types, book.onMarketData, { name: 'book', checkpointEvery: CHECKPOINT_EVERY });
+    this.#bus.subscribe(types, bars.onMarketData, { name: 'bars', checkpointEvery: CHECKPOINT_EVERY });
+    this.#bus.subscribe(types, trades.onMarketData, { name: 'trades', checkpointEvery: CHECKPOINT_EVERY });
+    this.#bus.subscribe(types, risk.onMarketData, { name: 'risk', checkpointEvery: CHECKPOINT_EVERY });
     this.#bus.subscribe('HALT', this.#onHalt, { name: 'halts' });
     this.#bus.subscribe('REPORT', this.#reports.onReport, { name: 'reports' });
   }
@@ -75,7 +84,7 @@ export class Market {
       const onProgress = (published: number): void => {
         this.#published = published;
       };
-      const events = await publishAll(this.#bus, bursts, { ...pace, onProgress });
+      const events = await publishAll(this.#bus, bursts, { ...pace, onProgress, killer: this.killer });
       await this.#bus.publish({ type: 'END', published: events });
       await this.#bus.drain();
       const durationMs = performance.now() - startedAt;
@@ -93,10 +102,15 @@ export class Market {
     } catch (error) {
       await this.#bus.stop({ timeoutMs: BROKEN_STOP_MS });
       throw error;
+    } finally {
+      this.killer?.stop();
     }
   }
 
   readonly #onHalt = (event: HaltEvent): void => {
+    // A monitor whose thread died just then has told it twice.
+    if (this.#haltedNs.get(event.instrument) === event.tsEventNs) return;
+    this.#haltedNs.set(event.instrument, event.tsEventNs);
     this.#halts++;
     this.#latestHalts.push(event);
     if (this.#latestHalts.length > LATEST_HALTS) this.#latestHalts.shift();

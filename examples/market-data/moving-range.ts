@@ -3,6 +3,11 @@ interface Point {
   readonly value: number;
 }
 
+export interface RangeState {
+  readonly lows: Point[];
+  readonly highs: Point[];
+}
+
 /**
  * Lowest and highest of the values of the last `window`. Each queue keeps only values that can still become the extreme: a value
  * is dropped when a newer one is at least as extreme, so both queues are sorted and their first entry is the answer.
@@ -36,6 +41,15 @@ export class MovingRange {
   /** NaN when there is no value. */
   get high(): number {
     return this.#highs.length === 0 ? NaN : this.#highs[0].value;
+  }
+
+  snapshot(): RangeState {
+    return { lows: this.#lows, highs: this.#highs };
+  }
+
+  restore({ lows, highs }: RangeState): void {
+    this.#lows = lows;
+    this.#highs = highs;
   }
 
   clear(): void {

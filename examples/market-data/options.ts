@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly instruments: number;
   readonly seed: number;
   readonly json: boolean;
+  /** Terminates a random thread of the pool after every so many events. */
+  readonly killEvery?: number;
 }
 
 /** Arguments that cannot be used. The message is one line; it is empty when help was asked for and shown. */
@@ -58,6 +60,10 @@ resultDigest (SHA-256 of the final state), state, stages (received, published),
 orders, pnl, instruments, and of those below: events, ledger, eventsPerSecond,
 threads, durationMs, halts, latestHalts, source, seed, interrupted.
 
+With --kill-every, threads are terminated wherever they are. Handlers keep their
+state by checkpoints, so the books, counts and the digest are those of a run
+without; "kills" and "restarts" are then in the object of --json too.
+
 Otherwise the object of --json has: events, book, ledger (per subscription: owed,
 processed, failed, timedOut, conflated, discarded, filtered, pending, exact),
 eventsPerSecond, threads; durationMs, received, halts, latestHalts, source,
@@ -97,6 +103,7 @@ export function parseOptions(args: readonly string[], write: (text: string) => v
     )
     .option('--tick <size>', 'price step of the feed of a pipeline (default: 0.25)', tickSize)
     .addOption(integer('--seed <n>', 'seed of the simulated exchange', 0, MAX_SEED).default(DEFAULT_SEED))
+    .addOption(integer('--kill-every <n>', 'terminate a random thread after every n events', 1, MAX_RATE))
     .option('--json', 'print one JSON object and nothing else', false)
     .helpOption('--help', 'show this help')
     .addHelpText('after', DETAILS)

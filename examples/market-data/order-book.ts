@@ -1,4 +1,4 @@
-import { PriceLadder } from './price-ladder.js';
+import { type LadderState, PriceLadder } from './price-ladder.js';
 
 export type Action = 'A' | 'C' | 'M' | 'F' | 'T';
 export type Side = 'B' | 'A' | 'N';
@@ -38,6 +38,20 @@ interface Order {
   size: number;
 }
 
+/** All that a book is, for a checkpoint. */
+export interface BookState {
+  readonly bids: LadderState;
+  readonly asks: LadderState;
+  readonly orders: Map<bigint, Order>;
+  readonly actions: Record<Action, number>;
+  readonly unknownOrders: number;
+  readonly tradedVolume: number;
+  readonly tradedNotional: number;
+  readonly topOfBookChanges: number;
+  /** Best bid and its size, best ask and its size. */
+  readonly top: readonly [bid: number, bidSize: number, ask: number, askSize: number];
+}
+
 const TOP_LEVELS = 10;
 const VWAP_SCALE = 1e6;
 
@@ -51,8 +65,8 @@ export class OrderBook {
   readonly #asks = new PriceLadder(-1);
   // Keyed by the bigint itself: a Map hashes it as fast as a number (measured: 50–60 ns a look-up, a string 110–140 ns),
   // and ids above 2^53 stay apart.
-  readonly #orders = new Map<bigint, Order>();
-  readonly #actions: Record<Action, number> = { A: 0, C: 0, F: 0, M: 0, T: 0 };
+  #orders = new Map<bigint, Order>();
+  #actions: Record<Action, number> = { A: 0, C: 0, F: 0, M: 0, T: 0 };
   #unknownOrders = 0;
   #tradedVolume = 0;
   #tradedNotional = 0;
@@ -80,6 +94,33 @@ export class OrderBook {
         return;
     }
     this.#noteTop();
+  }
+
+  /** Packed before the next message: it may be of the book's own parts. */
+  snapshot(): BookState {
+    return {
+      bids: this.#bids.snapshot(),
+      asks: this.#asks.snapshot(),
+      orders: this.#orders,
+      actions: this.#actions,
+      unknownOrders: this.#unknownOrders,
+      tradedVolume: this.#tradedVolume,
+      tradedNotional: this.#tradedNotional,
+      topOfBookChanges: this.#topOfBookChanges,
+      top: [this.#topBid, this.#topBidSize, this.#topAsk, this.#topAskSize],
+    };
+  }
+
+  restore(state: BookState): void {
+    this.#bids.restore(state.bids);
+    this.#asks.restore(state.asks);
+    this.#orders = state.orders;
+    this.#actions = state.actions;
+    this.#unknownOrders = state.unknownOrders;
+    this.#tradedVolume = state.tradedVolume;
+    this.#tradedNotional = state.tradedNotional;
+    this.#topOfBookChanges = state.topOfBookChanges;
+    [this.#topBid, this.#topBidSize, this.#topAsk, this.#topAskSize] = state.top;
   }
 
   #place(message: BookMessage): void {

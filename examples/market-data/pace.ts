@@ -16,6 +16,8 @@ export interface Pace {
   readonly signal: AbortSignal;
   /** Called now and then with the number of events published so far. */
   readonly onProgress: (published: number) => void;
+  /** Called after every so many events; publishing goes on when it is done. */
+  readonly killer?: { readonly every: number; kill(): Promise<void> } | undefined;
 }
 
 // The live table, HALT and signals are served by this thread's event loop, which has to turn for them.
@@ -30,7 +32,7 @@ export async function publishAll<E>(
   bursts: Iterable<readonly E[]> | AsyncIterable<readonly E[]>,
   pace: Pace,
 ): Promise<number> {
-  const { rate, signal } = pace;
+  const { rate, signal, killer } = pace;
   // A function, since the compiler takes a property that it has seen false for false.
   const aborted = (): boolean => signal.aborted;
   const mostEvents = rate === 0 ? Infinity : rate * pace.seconds;
@@ -44,6 +46,7 @@ export async function publishAll<E>(
       // No promise while there is room; when there is none, wait in line for it: nothing is ever left to reject unseen.
       if (bus.tryPublish(event) !== 'published') await bus.publish(event);
       published++;
+      if (killer !== undefined && published % killer.every === 0) await killer.kill();
       if (published === mostEvents || aborted()) break;
     }
     pace.onProgress(published);

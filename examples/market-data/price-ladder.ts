@@ -1,5 +1,10 @@
 import type { Level } from './order-book.js';
 
+export interface LadderState {
+  readonly keys: number[];
+  readonly sizes: number[];
+}
+
 /**
  * The levels of one side of a book: price and total size, best price last. Almost all changes fall on existing levels near
  * the best price, so a level comes and goes at the cheap end of the arrays.
@@ -9,13 +14,23 @@ import type { Level } from './order-book.js';
  */
 export class PriceLadder {
   // Prices times the direction, so that both sides sort ascending towards their best.
-  readonly #keys: number[] = [];
-  readonly #sizes: number[] = [];
+  #keys: number[] = [];
+  #sizes: number[] = [];
   readonly #direction: 1 | -1;
 
   /** @param direction 1 if a higher price is better (bids), -1 if a lower one is (asks). */
   constructor(direction: 1 | -1) {
     this.#direction = direction;
+  }
+
+  /** For a checkpoint: it is packed before the ladder changes again. */
+  snapshot(): LadderState {
+    return { keys: this.#keys, sizes: this.#sizes };
+  }
+
+  restore({ keys, sizes }: LadderState): void {
+    this.#keys = keys;
+    this.#sizes = sizes;
   }
 
   get levels(): number {

@@ -14,6 +14,9 @@ export interface RunResult {
   readonly seed?: number;
   readonly threads: number;
   readonly interrupted: boolean;
+  /** With --kill-every: threads that were terminated, and that were replaced. */
+  readonly kills?: number;
+  readonly restarts?: number;
   readonly events: number;
   readonly eventsPerSecond: number;
   readonly durationMs: number;
@@ -44,7 +47,7 @@ const SOURCES: readonly Source[] = ['book', 'bars', 'trades', 'risk'];
 
 export function resultOf(
   market: MarketResult,
-  about: { readonly source: string; readonly seed?: number; readonly threads: number; readonly interrupted: boolean },
+  about: Pick<RunResult, 'source' | 'seed' | 'threads' | 'interrupted' | 'kills' | 'restarts'>,
 ): RunResult {
   const { reports } = market;
   const books = reports.of('book');

@@ -1,5 +1,6 @@
 import type { MarketContext, MarketEvent } from './catalog.js';
-import { MovingRange } from './moving-range.js';
+import { Instruments } from './instruments.js';
+import { MovingRange, type RangeState } from './moving-range.js';
 import { publishReports } from './reports.js';
 
 export interface RiskSummary {
@@ -14,6 +15,14 @@ export interface Breach {
   readonly low: number;
   readonly high: number;
   readonly rangeBps: number;
+}
+
+/** All that a monitor is, for a checkpoint. */
+export interface RiskState {
+  readonly range: RangeState;
+  readonly events: number;
+  readonly breaches: number;
+  readonly widestBps: number;
 }
 
 const WINDOW_NS = 60_000_000_000n;
@@ -46,23 +55,32 @@ export class RiskMonitor {
     return { low, high, rangeBps };
   }
 
+  snapshot(): RiskState {
+    const [events, breaches, widestBps] = [this.#events, this.#breaches, this.#widestBps];
+    return { range: this.#range.snapshot(), events, breaches, widestBps };
+  }
+
+  restore({ range, events, breaches, widestBps }: RiskState): void {
+    this.#range.restore(range);
+    this.#events = events;
+    this.#breaches = breaches;
+    this.#widestBps = widestBps;
+  }
+
   summary(): RiskSummary {
     return { events: this.#events, breaches: this.#breaches, widestBps: Math.round(this.#widestBps * 100) / 100 };
   }
 }
 
-const monitors = new Map<string, RiskMonitor>();
+const monitors = new Instruments<RiskMonitor, RiskState>(() => new RiskMonitor());
+
+export const { snapshot, restore } = monitors;
 
 /** Publishes HALT on the control lane when an instrument's prices range too far. */
 export function onMarketData(event: MarketEvent, context: MarketContext): Promise<void> | undefined {
-  if (event.type === 'END') return publishReports(context, 'risk', monitors);
+  if (event.type === 'END') return publishReports(context, 'risk', monitors.all);
   const { instrument, tsEventNs } = event;
-  let monitor = monitors.get(instrument);
-  if (monitor === undefined) {
-    monitor = new RiskMonitor();
-    monitors.set(instrument, monitor);
-  }
-  const breach = monitor.apply(event);
+  const breach = monitors.of(instrument).apply(event);
   if (breach === undefined) return undefined;
   const { low, high, rangeBps } = breach;
   const reason = `trades ranged ${rangeBps.toFixed(2)} bps within ${WINDOW_SECONDS.toString()} s, limit ${LIMIT_BPS} bps`;

@@ -1,5 +1,6 @@
 import Table from 'cli-table3';
 import type { MetricsSnapshot } from 'lanebus';
+import { restartsOf } from './killer.js';
 import type { RunResult } from './result.js';
 
 const INTEGER = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
@@ -79,10 +80,10 @@ export function subscriptionTable({ subscriptions }: MetricsSnapshot): string {
   );
 }
 
-export function threadLine({ threads }: MetricsSnapshot): string {
+export function threadLine(metrics: MetricsSnapshot): string {
+  const { threads } = metrics;
   const busy = threads.map(({ thread, busyShare }) => `${thread}: ${Math.round(busyShare * 100)}%`);
-  const restarts = threads.reduce((sum, thread) => sum + thread.restarts.timeout + thread.restarts.crash, 0);
-  return ` threads busy  ${busy.join('  ')}   restarts ${restarts}`;
+  return ` threads busy  ${busy.join('  ')}   restarts ${restartsOf(metrics)}`;
 }
 
 export function ledgerTable({ ledger }: Pick<RunResult, 'ledger'>): string {

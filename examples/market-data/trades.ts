@@ -1,4 +1,5 @@
 import type { MarketContext, MarketEvent } from './catalog.js';
+import { Instruments } from './instruments.js';
 import { averagePrice } from './order-book.js';
 import { publishReports } from './reports.js';
 
@@ -17,58 +18,80 @@ export interface TradesSummary {
   readonly last: number | null;
 }
 
+/** All that the statistics are, for a checkpoint. Prices are -Infinity, Infinity and NaN without trades. */
+export interface TradesState {
+  events: number;
+  trades: number;
+  volume: number;
+  notional: number;
+  boughtVolume: number;
+  soldVolume: number;
+  high: number;
+  low: number;
+  last: number;
+}
+
 /** What traded: number, volume, volume-weighted average price, range, and who was the aggressor. */
 export class TradeStatistics {
-  #events = 0;
-  #trades = 0;
-  #volume = 0;
-  #notional = 0;
-  #boughtVolume = 0;
-  #soldVolume = 0;
-  #high = -Infinity;
-  #low = Infinity;
-  #last = NaN;
+  #kept: TradesState = {
+    events: 0,
+    trades: 0,
+    volume: 0,
+    notional: 0,
+    boughtVolume: 0,
+    soldVolume: 0,
+    high: -Infinity,
+    low: Infinity,
+    last: NaN,
+  };
 
   apply(message: { action: string; side: string; price: number; size: number }): void {
-    this.#events++;
+    const kept = this.#kept;
+    kept.events++;
     if (message.action !== 'T') return;
     const { price, side, size } = message;
-    this.#trades++;
-    this.#volume += size;
-    this.#notional += price * size;
-    if (side === 'B') this.#boughtVolume += size;
-    else if (side === 'A') this.#soldVolume += size;
-    if (price > this.#high) this.#high = price;
-    if (price < this.#low) this.#low = price;
-    this.#last = price;
+    kept.trades++;
+    kept.volume += size;
+    kept.notional += price * size;
+    if (side === 'B') kept.boughtVolume += size;
+    else if (side === 'A') kept.soldVolume += size;
+    if (price > kept.high) kept.high = price;
+    if (price < kept.low) kept.low = price;
+    kept.last = price;
+  }
+
+  snapshot(): TradesState {
+    return this.#kept;
+  }
+
+  restore(state: TradesState): void {
+    this.#kept = state;
   }
 
   summary(): TradesSummary {
-    const traded = this.#trades > 0;
+    const { events, trades, volume, notional, boughtVolume, soldVolume, high, low, last } = this.#kept;
+    const traded = trades > 0;
     return {
-      events: this.#events,
-      trades: this.#trades,
-      volume: this.#volume,
-      boughtVolume: this.#boughtVolume,
-      soldVolume: this.#soldVolume,
-      vwap: averagePrice(this.#notional, this.#volume),
-      high: traded ? this.#high : null,
-      low: traded ? this.#low : null,
-      last: traded ? this.#last : null,
+      events,
+      trades,
+      volume,
+      boughtVolume,
+      soldVolume,
+      vwap: averagePrice(notional, volume),
+      high: traded ? high : null,
+      low: traded ? low : null,
+      last: traded ? last : null,
     };
   }
 }
 
-const statistics = new Map<string, TradeStatistics>();
+const statistics = new Instruments<TradeStatistics, TradesState>(() => new TradeStatistics());
+
+export const { snapshot, restore } = statistics;
 
 /** Keeps every instrument's trade statistics. */
 export function onMarketData(event: MarketEvent, context: MarketContext): Promise<void> | undefined {
-  if (event.type === 'END') return publishReports(context, 'trades', statistics);
-  let trades = statistics.get(event.instrument);
-  if (trades === undefined) {
-    trades = new TradeStatistics();
-    statistics.set(event.instrument, trades);
-  }
-  trades.apply(event);
+  if (event.type === 'END') return publishReports(context, 'trades', statistics.all);
+  statistics.of(event.instrument).apply(event);
   return undefined;
 }

@@ -10,6 +10,7 @@ import type {
   SubscribeOptions,
   Subscription,
   SubscriptionMetrics,
+  WorkerHandler,
 } from '../shared/api.js';
 import type { Catalog, EventOf, EventType, TypeOf } from '../shared/catalog.js';
 import { now } from '../shared/clock.js';
@@ -137,6 +138,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     }
     const isFunction = typeof handler === 'function';
     const resolved = resolveSubscribeOptions(options, this.#options, { types, isFunction });
+    if (resolved.checkpointEvery !== undefined) this.#refuseSecondSnapshot(handler as WorkerHandler);
     const record = this.#incarnations.wiring.newRecord({
       id: this.#nextId++,
       name: resolved.name ?? nameOf(handler),
@@ -314,6 +316,17 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
       if (type === undefined) throw unknownTypeError(name, this.#catalog);
       return type;
     });
+  }
+
+  /** A snapshot is of the whole module: two subscriptions would each restore what the other had at another time. */
+  #refuseSecondSnapshot({ module }: WorkerHandler): void {
+    for (const [{ name, handler, options }, { ending }] of this.#handles) {
+      if (ending || options.checkpointEvery === undefined || (handler as WorkerHandler).module !== module) continue;
+      throw new LanebusError(
+        ErrorCode.OPTIONS,
+        `subscribe: handler module ${module} has checkpoints of subscription "${name}" already; a module has one subscription with checkpointEvery, for several types if need be`,
+      );
+    }
   }
 
   #find(type: EventType, handler: unknown): SubscriptionRecord | undefined {

@@ -9,7 +9,8 @@
  *               waits for a dead lane. Until the handler has returned, its burst may have positions to tell of.
  *   member      stuck in a lane if the record that it must pass there next is in a dead delivery; or if the record is
  *               for it and cannot start, because dead deliveries take up all its places in flight, or one has its key.
- *               Records that are not for it do not stop it: it goes past those whatever it has in flight.
+ *               Records that are not for it do not stop it: it goes past those whatever it has in flight. With
+ *               checkpoints it holds records that it has passed, too, until the delivery in flight has ended.
  *
  * Beginning with every full lane as dead, those are struck out that have no stuck reader, until nothing changes. Each lane
  * that is left waits only for what is left: a deadlock, and one that no thread can leave by itself. So a finding cannot be
@@ -132,6 +133,8 @@ function cycleIn(lanes: readonly FullLane[], flights: readonly Flight[]): readon
       }
       const holders = own.filter(isDead);
       if (holders.length === 0) continue;
+      // What it holds for a checkpoint it gives back between deliveries only, and it has one at a time.
+      if (member.checkpoints !== undefined) return holders[0];
       const record = recordFor(member, address, position);
       if (record === undefined) continue;
       if (holders.length === own.length) return holders[0];

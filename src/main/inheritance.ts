@@ -70,8 +70,18 @@ export function inherit(member: Member, death: Death, log: Logger): void {
       repeated.push({ address, position, attempt: attempt + 1, ...next });
       continue;
     }
-    member.pass(address, position, outcome);
+    member.checkpoints?.skip({ address, position });
     const rank = address % record.lanes.length;
+    if (member.isReplay(one)) {
+      decided.push(() => {
+        log.fatal(
+          { subscription: record.name, lane: record.lanes[rank].name, crashes: next.crashes },
+          'a delivery that is shown again ends its thread: the state goes on without it',
+        );
+      });
+      continue;
+    }
+    member.pass(address, position, outcome);
     decided.push(() => {
       record.count(rank, outcome);
       member.block.words[SubscriptionWord.CONSECUTIVE_INDEX] += 1;
@@ -84,6 +94,7 @@ export function inherit(member: Member, death: Death, log: Logger): void {
     });
   }
   record.moveOn(member);
+  member.liveAgain(death.reason);
   for (const count of decided) count();
   // Those that have not started again, because another lane came first, keep their attempts.
   const kept = member.redeliveries.filter(

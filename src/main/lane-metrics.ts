@@ -97,12 +97,12 @@ export class LaneMeter {
       if (record.ended || !record.ranks.includes(rank) || !record.reads.includes(producer)) continue;
       for (const member of record.members) {
         // The reader's side first: the producer may move on meanwhile, which never makes a depth negative.
-        const gating = member.gating(producer, rank);
-        if (gating === undefined) continue;
+        const read = member.progress(producer, rank);
+        if (read === undefined) continue;
         const end = Atomics.load(producer.block.control[rank], LaneWord.CURSOR_INDEX);
         const records = producer.block.stats[rank][LaneWord.RECORDS_F64] | 0;
-        depth.bytes = Math.max(depth.bytes, distance(end, gating.position));
-        depth.events = Math.max(depth.events, distance(records, gating.sequence));
+        depth.bytes = Math.max(depth.bytes, distance(end, read.position));
+        depth.events = Math.max(depth.events, distance(records, read.sequence));
       }
     }
     return depth;

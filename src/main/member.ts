@@ -2,19 +2,21 @@
  * One thread's share of a subscription, over all the threads that run it in turn: its block, its place in each lane, what
  * it has in flight. A subscription has one member for each thread that shares it.
  */
+import type { RestartReason } from '../shared/api.js';
 import { Claims } from '../shared/claims.js';
 import { ConflationBlock, ConflationProgress, ConflationWord, ProgressWord } from '../shared/conflation-block.js';
 import { type RecordPlace, repairConflation, succeed } from '../shared/conflation-repair.js';
 import { ConflationReader, pendingKeys, settleDelivery, settleSkipped } from '../shared/conflation.js';
 import { keysOf } from '../shared/conflator.js';
-import type { ReadSpec } from '../shared/control.js';
+import type { Life, ReadSpec } from '../shared/control.js';
 import { type InFlight, inFlightIn, recover } from '../shared/delivery.js';
 import { type Division, ownership } from '../shared/division.js';
 import type { RecordTest } from '../shared/filters.js';
 import { LaneView } from '../shared/lane.js';
 import { HEADER_BYTES, LaneWord, Outcome, SubscriptionBlock, SubscriptionWord, TYPE_MASK } from '../shared/layout.js';
-import { later } from '../shared/sequence.js';
+import { distance, later } from '../shared/sequence.js';
 import { SymbolReader } from '../shared/symbols.js';
+import { Checkpoints } from './checkpoints.js';
 import type { Producer, SubscriptionRecord } from './record.js';
 
 /** A delivery whose thread died under it. */
@@ -48,6 +50,12 @@ export class Member {
   claimant: number;
   fenced: readonly number[] = [];
   redeliveries: readonly Redelivery[] = [];
+  #incarnation = 0;
+  #lastEnd: RestartReason | undefined;
+  /** Undefined where it has none. */
+  readonly checkpoints: Checkpoints | undefined;
+  /** Whether the thread that is being taken over from may still write. */
+  #lingers = false;
   readonly #shape: { readonly lanes: number; readonly addresses: number; readonly flights: number };
   /** By address. */
   readonly #conflations = new Map<number, Conflation>();
@@ -59,7 +67,29 @@ export class Member {
     this.claimant = record.newClaimant();
     const lanes = record.lanes.length;
     this.#shape = { lanes, addresses: producers * lanes, flights: record.options.concurrency };
+    const { checkpointEvery, maxCheckpointBytes } = record.options;
+    if (checkpointEvery !== undefined) {
+      this.checkpoints = new Checkpoints(checkpointEvery, maxCheckpointBytes, this.#shape.addresses);
+    }
     this.block = SubscriptionBlock.create(this.#shape);
+  }
+
+  /** What the handler's module is told when it is set up. */
+  get life(): Life {
+    const { id, name, types } = this.record;
+    const subscription = { id, name, types: types.map((type) => type.name) };
+    return {
+      subscription,
+      incarnation: this.#incarnation,
+      lastEnd: this.#lastEnd,
+      stateLost: this.checkpoints?.isLost ?? false,
+    };
+  }
+
+  /** Its thread has died: another life begins. */
+  liveAgain(reason: RestartReason): void {
+    this.#incarnation++;
+    this.#lastEnd = reason;
   }
 
   address(producer: Producer, rank: number): number {
@@ -118,7 +148,33 @@ export class Member {
       const { block, progress } = this.#conflation(address);
       return pendingKeys(block, progress) === 0;
     }
-    return Atomics.load(this.block.words, this.block.gatingIndex(address)) === end;
+    return this.#read(address) === end;
+  }
+
+  /**
+   * Whether nothing before a position of a lane is needed any more. With checkpoints that is later than `hasReached`: the
+   * lane is the log from which a successor is shown what has happened since the last one.
+   */
+  hasLetGo(producer: Producer, rank: number, end: number): boolean {
+    if (this.checkpoints === undefined) return this.hasReached(producer, rank, end);
+    return Atomics.load(this.block.words, this.block.gatingIndex(this.address(producer, rank))) === end;
+  }
+
+  /** Up to where every delivery has its outcome: GATING, unless a checkpoint holds that back. */
+  #read(address: number): number {
+    const { block, checkpoints } = this;
+    return Atomics.load(
+      block.words,
+      checkpoints === undefined ? block.gatingIndex(address) : block.settledIndex(address),
+    );
+  }
+
+  /** How far it has come in a lane; undefined where it conflates. */
+  progress(producer: Producer, rank: number): { readonly position: number; readonly sequence: number } | undefined {
+    if (this.checkpoints === undefined) return this.gating(producer, rank);
+    const { block } = this;
+    const address = this.address(producer, rank);
+    return { position: this.#read(address), sequence: block.words[block.readSequenceIndex(address)] };
   }
 
   /** How far it holds a lane back; undefined where it does not. */
@@ -177,6 +233,7 @@ export class Member {
    * @returns What was in flight and has no outcome.
    */
   finish(lingers: boolean): InFlight[] {
+    this.#lingers = lingers;
     if (this.division.mode === 'claimed') {
       const dead = this.claimant;
       this.claimant = this.record.newClaimant();
@@ -216,9 +273,11 @@ export class Member {
       for (const rank of this.record.ranks) {
         const address = this.address(producer, rank);
         const sequence = old.words[old.gatingIndex(address) + 1];
-        const start = this.settled(producer, rank);
-        block.seed(address, start, sequence, old.numberAt(address));
-        block.noteUntold(address, start, old.untoldAt(address, start));
+        const settled = this.settled(producer, rank);
+        const untold = old.untoldAt(address, settled);
+        block.seed(address, settled, sequence, old.numberAt(address));
+        block.noteUntold(address, settled, untold);
+        if (this.checkpoints !== undefined) this.#holdBack(this.checkpoints, producer, rank, block);
       }
     }
     for (const conflation of this.#conflations.values()) {
@@ -228,6 +287,28 @@ export class Member {
     block.words[SubscriptionWord.CONSECUTIVE_INDEX] = old.words[SubscriptionWord.CONSECUTIVE_INDEX];
     block.stats[SubscriptionWord.MISSED_F64] = old.stats[SubscriptionWord.MISSED_F64];
     this.block = block;
+    this.checkpoints?.moveOn(this.#lingers, (place) => this.isStillDue(place));
+  }
+
+  /** Lets a fresh block hold back a lane as far as its successor is to be shown it again. */
+  #holdBack(checkpoints: Checkpoints, producer: Producer, rank: number, block: SubscriptionBlock): void {
+    const old = this.block;
+    const address = this.address(producer, rank);
+    const gating = old.gatingIndex(address);
+    block.words[block.readSequenceIndex(address)] = old.words[old.readSequenceIndex(address)];
+    if (checkpoints.hasGivenUp) return;
+    const { serial } = producer.block;
+    const start = checkpoints.startOf(address, serial, {
+      position: old.words[gating],
+      sequence: old.words[gating + 1],
+    });
+    block.words[block.gatingIndex(address) + 1] = start.sequence;
+    Atomics.store(block.words, block.gatingIndex(address), start.position);
+  }
+
+  /** Whether a delivery has its outcome, and was in flight because it was shown again. */
+  isReplay({ address, position }: Pick<Redelivery, 'address' | 'position'>): boolean {
+    return this.checkpoints !== undefined && distance(this.block.words[this.block.settledIndex(address)], position) > 0;
   }
 
   /** Position from which a lane has not been finished. Exact once the thread has exited. */
@@ -241,8 +322,11 @@ export class Member {
     return later(words[this.block.settledIndex(address)], gating);
   }
 
-  /** Whether a redelivery has not been made: its lane is not settled behind it. */
-  isStillDue({ address, position }: Redelivery): boolean {
+  /** Whether a redelivery has not been made: its lane is not settled behind it, or, with checkpoints, not given back. */
+  isStillDue({ address, position }: Pick<Redelivery, 'address' | 'position'>): boolean {
+    if (this.checkpoints !== undefined) {
+      return distance(position, this.block.words[this.block.gatingIndex(address)]) >= 0;
+    }
     if (this.division.mode === 'conflated') {
       return this.#conflation(address).progress.words[ProgressWord.HEAD_INDEX] === position;
     }

@@ -8,6 +8,10 @@ import type { Producer, SubscriptionRecord } from './record.js';
  * deliveries have ended and what they published was admitted. So if no end has moved in between, then at the second
  * reading every delivery had ended and nothing new was due: handlers that publish cannot hide between two looks.
  *
+ * With checkpoints the gating position stands for what a successor would be shown again, which is nothing pending: there
+ * the settled position is read instead. It has the same two properties, and it is an Atomics word there as well (D5 in
+ * checkpointed-reader.ts): whoever sees it move sees what the delivery had published before.
+ *
  * Readers are read twice, for those that conflate. A pool thread's event is visible by its lane's end a moment before it
  * is queued for them (Lane.commit), and may be so when the ends are first read. The delivery that publishes it ends after
  * it is queued. So when the first reading has found all deliveries ended, the second one finds it queued, or delivered.

@@ -3,6 +3,7 @@
  * what of its outcomes was counted in the blocks of threads that are gone.
  */
 import type {
+  CheckpointMetrics,
   HandlerFunction,
   Ledger,
   SubscriptionMetrics,
@@ -29,6 +30,7 @@ import {
 } from '../shared/layout.js';
 import { laneOf } from '../shared/outbox.js';
 import type { ResolvedLane } from './lane-options.js';
+import { sumCheckpoints } from './checkpoints.js';
 import { Member } from './member.js';
 import type { ResolvedSubscribeOptions } from './subscribe-options.js';
 
@@ -181,11 +183,20 @@ export class SubscriptionRecord {
 
   /** Whether everything that it is owed from the producer has its outcome. */
   hasDrained(producer: Producer): boolean {
+    return this.#hasAll(producer, (member, rank, end) => member.hasReached(producer, rank, end));
+  }
+
+  #hasAll(producer: Producer, isAt: (member: Member, rank: number, end: number) => boolean): boolean {
     const cut = this.#reads.get(producer)?.cut;
     return this.ranks.every((rank) => {
       const end = cut?.cursors[rank] ?? Atomics.load(producer.block.control[rank], LaneWord.CURSOR_INDEX);
-      return this.members.every((member) => member.hasReached(producer, rank, end));
+      return this.members.every((member) => isAt(member, rank, end));
     });
+  }
+
+  /** Whether nothing of the producer's lanes is needed any more. */
+  hasLetGo(producer: Producer): boolean {
+    return this.#hasAll(producer, (member, rank, end) => member.hasLetGo(producer, rank, end));
   }
 
   get drained(): boolean {
@@ -288,9 +299,15 @@ export class SubscriptionRecord {
       redelivered: sum(stat(SubscriptionWord.REDELIVERED_F64)) + this.#redelivered,
       // Each thread is told of each gap.
       missed: Math.max(...this.members.map((member) => member.missed)),
+      checkpoints: this.#checkpoints,
       handler: toTiming(blocks, SubscriptionWord.HANDLER_F64, this.#timings.handler),
       queueWait: toTiming(blocks, SubscriptionWord.WAIT_F64, this.#timings.wait),
     };
+  }
+
+  get #checkpoints(): CheckpointMetrics | undefined {
+    const all = this.members.flatMap(({ checkpoints }) => checkpoints?.metrics() ?? []);
+    return all.length === 0 ? undefined : sumCheckpoints(all);
   }
 
   #ledger(ranks: readonly number[]): Ledger {

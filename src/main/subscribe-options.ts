@@ -26,10 +26,21 @@ export interface ResolvedSubscribeOptions {
   readonly filter: FilterSpec | undefined;
   readonly predicate: FilterFunction | WorkerHandler | undefined;
   readonly once: boolean;
+  /** Undefined = no checkpoints. */
+  readonly checkpointEvery: number | undefined;
+  readonly maxCheckpointBytes: number;
 }
 
 export const MAX_CONCURRENCY = 1024;
-const DEFAULTS = { threads: 1, concurrency: 1, order: 'key', lag: 'block', maxKeys: 16_384, once: false } as const;
+const DEFAULTS = {
+  threads: 1,
+  concurrency: 1,
+  order: 'key',
+  lag: 'block',
+  maxKeys: 16_384,
+  once: false,
+  maxCheckpointBytes: 64 * 1024 * 1024,
+} as const;
 /** Buffers of one conflated key. */
 const BUFFERS = 3;
 
@@ -52,6 +63,8 @@ const schema = section({
     error: 'an object of conditions by field, a function, or a reference made by workerHandlers',
   }),
   once: z.boolean({ error: 'true or false' }),
+  checkpointEvery: integer('deliveries', 1, 2_147_483_647),
+  maxCheckpointBytes: integer('bytes', 1_024, 1_073_741_824),
 });
 type Given = z.infer<typeof schema>;
 
@@ -82,6 +95,7 @@ export function resolveSubscribeOptions(
     ...divisionProblems(given, defaults, subscriber),
     ...filterMisfits(given.filter, subscriber),
     ...keyProblems(given.key, subscriber.types, needsKeys, lag === 'conflate'),
+    ...checkpointProblems(given, subscriber),
     ...(lag === 'conflate' ? conflationProblems(given, subscriber.types) : []),
   ];
   throwProblems(problems, 'subscribe');
@@ -104,6 +118,8 @@ export function resolveSubscribeOptions(
     filter: filter === undefined || isPredicate ? undefined : normaliseFilter(filter),
     predicate: isPredicate ? (filter as FilterFunction | WorkerHandler) : undefined,
     once: given.once ?? DEFAULTS.once,
+    checkpointEvery: given.checkpointEvery,
+    maxCheckpointBytes: given.maxCheckpointBytes ?? DEFAULTS.maxCheckpointBytes,
   };
 }
 
@@ -125,6 +141,25 @@ function divisionProblems(given: Given, bus: ResolvedOptions, { isFunction }: Su
   }
   if (once && threads * concurrency > 1)
     found.push(problem(['once'], once, 'false with threads or concurrency above 1'));
+  return found;
+}
+
+/** A checkpoint is of a moment when nothing is in flight, and what follows it must be repeatable in the same order. */
+function checkpointProblems(given: Given, { isFunction }: Subscriber): Problem[] {
+  const { checkpointEvery, maxCheckpointBytes, concurrency = 1, order, lag, once = false } = given;
+  if (checkpointEvery === undefined) {
+    if (maxCheckpointBytes === undefined) return [];
+    return [problem(['maxCheckpointBytes'], maxCheckpointBytes, 'nothing, unless with checkpointEvery')];
+  }
+  if (isFunction) {
+    const why = "nothing: a function's state is on the bus's own thread, which is not replaced";
+    return [problem(['checkpointEvery'], checkpointEvery, why)];
+  }
+  const found: Problem[] = [];
+  if (concurrency > 1) found.push(problem(['concurrency'], concurrency, '1 with checkpointEvery'));
+  if (order === 'none') found.push(problem(['order'], order, "'key' with checkpointEvery"));
+  if (lag === 'conflate') found.push(problem(['lag'], lag, "'block' with checkpointEvery"));
+  if (once) found.push(problem(['once'], once, 'false with checkpointEvery'));
   return found;
 }
 

@@ -155,6 +155,7 @@ export class Wiring {
   subscriptionSpec(member: Member): WorkerSubscriptionSpec {
     const { id, record, block, division, claimant, fenced, redeliveries } = member;
     const { name, types, reads, options, handler } = record;
+    const { startTimeoutMs } = this.#options;
     return {
       id,
       name,
@@ -166,6 +167,7 @@ export class Wiring {
       filter: options.filter,
       once: options.once,
       reads: reads.map((producer) => member.readSpec(producer)),
+      checkpoints: member.checkpoints?.spec,
       redeliveries: redeliveries.map(({ address, position, attempt, suspect }) => ({
         address,
         position,
@@ -174,6 +176,9 @@ export class Wiring {
       })),
       handler: handler as WorkerSubscriptionSpec['handler'],
       predicate: options.predicate as WorkerSubscriptionSpec['predicate'],
+      life: member.life,
+      setupMs: startTimeoutMs,
+      teardownMs: options.graceMs,
     };
   }
 
@@ -198,11 +203,22 @@ export class Wiring {
     }
   }
 
+  /** Everything in a dead thread's lanes was read, and checkpoints still hold it: its index would be kept for ever. */
+  #askForCheckpoints(readers: readonly SubscriptionRecord[]): void {
+    for (const { id, thread, checkpoints } of readers.flatMap(({ members }) => members)) {
+      if (checkpoints !== undefined) void this.slots[thread].tell('checkpoint', id);
+    }
+  }
+
   /** Lets go of dead threads' lanes that everybody has read to the end. */
   recycle(): void {
     for (const producer of this.producers.filter(({ dead }) => dead)) {
       const readers = this.records.filter((record) => record.reads.includes(producer));
       if (!readers.every((record) => record.state !== 'starting' && record.hasDrained(producer))) continue;
+      if (!readers.every((record) => record.hasLetGo(producer))) {
+        this.#askForCheckpoints(readers);
+        continue;
+      }
       for (const record of readers) record.retire(producer);
       this.meter.retire(producer);
       this.producers.splice(this.producers.indexOf(producer), 1);

@@ -41,6 +41,11 @@ export interface HandlerContext<C extends Catalog = Catalog> {
    */
   readonly missed: number;
   /**
+   * Whether the delivery had ended before its thread died, and is shown to the successor again so that the module's state
+   * is as it was. It has its outcome: what the handler comes to is not counted, and what it publishes goes nowhere.
+   */
+  readonly replay: boolean;
+  /**
    * Publishes a derived event on this thread's own lanes, with the policies and errors of `bus.publish`. The delivery
    * ends only after everything it published was admitted, whether or not the handler awaits the promise.
    */
@@ -53,6 +58,24 @@ export interface Cause {
   /** Index of the thread that had published it. */
   readonly publisher: number;
   readonly sequence: number;
+}
+
+/**
+ * What a handler module's `setup(info)` and `teardown(info)` are told. Both are called once for each of the module's
+ * subscriptions on each thread, `setup` before the first delivery and before any `restore`, `teardown` when the
+ * subscription leaves a thread that lives on or is stopped. Both may return a promise, which is awaited.
+ */
+export interface SetupInfo {
+  /** How often the subscription has been taken over on this thread: 0 in its first life. */
+  readonly incarnation: number;
+  /** Why the life before this one ended; undefined in the first. */
+  readonly lastEnd: RestartReason | undefined;
+  /** Whether the state that checkpoints should have kept is lost: a snapshot failed, and its lane ran out of room. */
+  readonly stateLost: boolean;
+  readonly subscription: { readonly id: number; readonly name: string; readonly types: readonly string[] };
+  /** Index of the thread, from 1. */
+  readonly thread: number;
+  readonly log: HandlerLogger;
 }
 
 export type HandlerResult = void | Promise<void>;
@@ -142,6 +165,15 @@ export interface SubscribeOptions<C extends Catalog = Catalog, T extends TypeOf<
   readonly filter?: EventFilter<C, T> | FilterFunction<C, T> | WorkerHandler<FilterFunction<C, T>>;
   /** Delivers one event (that passes the filter), then ends the subscription. For one thread, one delivery at a time. */
   readonly once?: boolean;
+  /**
+   * Deliveries after which the module's state is kept, on each thread, so that it survives the thread; 1–2,147,483,647.
+   * The handler's module exports `snapshot()`, which returns the state (what structured clone copies), and
+   * `restore(state)`, which may return a promise. A successor is shown the deliveries since the last checkpoint again
+   * (`context.replay`). For worker handlers with one delivery at a time; one such subscription for each module.
+   */
+  readonly checkpointEvery?: number;
+  /** Largest state, packed, 1 KiB–1 GiB. Default 64 MiB. Memory is taken for two, as far as they are used. */
+  readonly maxCheckpointBytes?: number;
 }
 
 /** How `bus.events` hands events over. */
@@ -215,6 +247,20 @@ export interface Ledger {
   readonly exact: boolean;
 }
 
+/** What a subscription's checkpoints have come to, over all its threads and their lives. */
+export interface CheckpointMetrics {
+  readonly taken: number;
+  /** Attempts that failed: `snapshot` threw, or what it returned could not be packed or was too large. */
+  readonly failed: number;
+  /** Size of the newest, summed over threads. */
+  readonly lastBytes: number;
+  /** Time that they took from the handlers' threads, in all and at most. */
+  readonly totalMs: number;
+  readonly maxMs: number;
+  /** Deliveries that were shown again to a successor. */
+  readonly replayed: number;
+}
+
 export type SubscriptionState = 'starting' | 'active' | 'paused' | 'ending' | 'ended';
 
 export interface SubscriptionMetrics extends Ledger {
@@ -233,6 +279,8 @@ export interface SubscriptionMetrics extends Ledger {
   readonly threads: readonly number[];
   /** Events of its types that `dropNewest` lanes have refused, as far as it has read of them: see `context.missed`. */
   readonly missed: number;
+  /** Undefined for a subscription without `checkpointEvery`. */
+  readonly checkpoints: CheckpointMetrics | undefined;
 }
 
 /** One priority class, summed over all publishing threads. */

@@ -122,6 +122,10 @@ export function packValue(value: unknown): Uint8Array {
 }
 
 export function unpackValue(memory: Memory, at: number, length: number): unknown {
-  // A copy of its own, because what msgpackr unpacks may be a view of the bytes that it was given.
-  return packr.unpack(readBytes(memory, at, length));
+  return unpackCopy(readBytes(memory, at, length));
+}
+
+/** @param bytes The caller's no more: what msgpackr unpacks may be a view of them. */
+export function unpackCopy(bytes: Uint8Array): unknown {
+  return packr.unpack(bytes);
 }

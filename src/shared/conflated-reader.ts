@@ -22,6 +22,7 @@ export class ConflatedReader {
   repeats: Reader['repeats'];
   /** Never above 0: newest events have no gaps. */
   missed = 0;
+  former: Reader['former'];
 
   constructor(
     subscription: LocalSubscription,
@@ -51,7 +52,16 @@ export class ConflatedReader {
   }
 
   get canRun(): boolean {
-    return this.subscription.ready && this.hasNews;
+    return this.subscription.ready && this.hasNews && !this.waits;
+  }
+
+  get waits(): boolean {
+    const { former } = this;
+    return former !== undefined && (former.hasNews || former.waits);
+  }
+
+  get isAwaited(): boolean {
+    return false;
   }
 
   /** D5. */

@@ -2,6 +2,7 @@ import type { Cause, HandlerContext, HandlerLogger } from './api.js';
 import { toEpoch } from './clock.js';
 import type { Delivery } from './delivery.js';
 import { causeOf } from './lane.js';
+import { ADMITTED } from './outbox.js';
 
 /**
  * What a handler is told about its delivery. One object per place in flight, used for one delivery after the other: the
@@ -61,7 +62,12 @@ export class DeliveryContext implements HandlerContext {
     return this.#delivery.missed;
   }
 
+  get replay(): boolean {
+    return this.#delivery.replays;
+  }
+
   publish(event: unknown): Promise<void> {
+    if (this.#delivery.replays) return ADMITTED; // it was published when the delivery ended
     return this.#delivery.publishes.publish(event) as Promise<void>;
   }
 }

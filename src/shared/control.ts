@@ -2,14 +2,16 @@
  * What threads say to each other besides events: the control plane. The main thread calls, a pool thread answers, over
  * Comlink on a MessagePort. All of it is plain data and shared memory; no event ever goes this way.
  */
-import type { WorkerHandler } from './api.js';
+import type { RestartReason, WorkerHandler } from './api.js';
 import type { CatalogDescription } from './catalog.js';
+import type { CheckpointSource } from './checkpoint-block.js';
 import type { Division } from './division.js';
 import type { ErrorRecord } from './errors.js';
 import type { FilterSpec } from './filters.js';
 import type { LoggerOptions } from './logger.js';
 import type { LaneSpec, ProducerSnapshot } from './outbox.js';
 import type { PumpOptions } from './pump.js';
+import type { Skipped } from './replay.js';
 
 /** A publishing thread's lanes, as readers are told of them. */
 export interface ProducerSpec {
@@ -52,6 +54,16 @@ export interface SubscriptionSpec {
   readonly reads: readonly ReadSpec[];
   /** Deliveries that were in flight when their thread died: lane by address, position in it. */
   readonly redeliveries: readonly Redelivery[];
+  /** Undefined where it has none. */
+  readonly checkpoints?: CheckpointSpec | undefined;
+}
+
+/** What a thread must know of a subscription's checkpoints. */
+export interface CheckpointSpec extends CheckpointSource {
+  /** Deliveries from one to the next. */
+  readonly every: number;
+  /** Deliveries since the last one that killed their thread, and are not to do so again. */
+  readonly skipped: readonly Skipped[];
 }
 
 export interface Redelivery {
@@ -65,6 +77,20 @@ export interface Redelivery {
 export interface WorkerSubscriptionSpec extends SubscriptionSpec {
   readonly handler: WorkerHandler;
   readonly predicate: WorkerHandler | undefined;
+  /** What `setup` is told. */
+  readonly life: Life;
+  /** Longest time for `setup` and `restore`, and for `teardown`; 0 = no limit. */
+  readonly setupMs: number;
+  readonly teardownMs: number;
+}
+
+/** One of the lives of a subscription on a thread. */
+export interface Life {
+  /** The subscription, over all its threads. */
+  readonly subscription: { readonly id: number; readonly name: string; readonly types: readonly string[] };
+  readonly incarnation: number;
+  readonly lastEnd: RestartReason | undefined;
+  readonly stateLost: boolean;
 }
 
 /** A reader, as the producer is told of it. */
@@ -111,6 +137,7 @@ export interface EngineControl {
   snapshot(): ProducerSnapshot;
   addProducer(producer: ProducerSpec, readers: readonly { readonly id: number; readonly read: ReadSpec }[]): void;
   removeProducer(index: number): void;
+  checkpoint(id: number): void;
   abort(id: number, flight: number): void;
   refuse(id: number, flight: number, position: number, reason: string): void;
   wired(): void;

@@ -57,6 +57,8 @@ export class Delivery {
   handled = false;
   skipped = 0;
   missed = 0;
+  /** Whether it had its outcome before, and is shown to the successor of the thread that it had it on: see replay.ts. */
+  replays = false;
   /** Tells a late promise of a delivery that was given up apart. */
   serial = 0;
   controller: AbortController | undefined;

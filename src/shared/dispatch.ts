@@ -3,6 +3,7 @@
  * what a death between any two of them comes to, stands in delivery.ts.
  */
 import { now } from './clock.js';
+import { CheckpointedReader } from './checkpointed-reader.js';
 import { ClaimedReader } from './claimed-reader.js';
 import type { Decoder } from './codec.js';
 import { ConflatedReader } from './conflated-reader.js';
@@ -63,6 +64,7 @@ export class Dispatcher {
       this.discard(reader, undefined);
       return 0;
     }
+    if (reader instanceof CheckpointedReader) return this.#checkpointed(reader, limit);
     if (reader instanceof ConflatedReader) return this.#conflated(reader, limit);
     return reader instanceof ClaimedReader ? this.#claimed(reader, limit) : this.#ordered(reader, limit);
   }
@@ -161,6 +163,25 @@ export class Dispatcher {
     return count;
   }
 
+  /** In order, with a checkpoint now and then: see checkpointer.ts. After a death, first what a predecessor had delivered. */
+  #checkpointed(reader: CheckpointedReader, limit: number): number {
+    const { subscription, lane, checkpointer } = reader;
+    if (checkpointer.replay !== undefined) return checkpointer.replay.burst(limit, this.#control, this.#words);
+    const [delivery] = subscription.deliveries;
+    const end = lane.end();
+    let count = 0;
+    while (count < limit && subscription.resumes && reader.seek(end)) {
+      count++;
+      checkpointer.begin(reader);
+      this.#place(delivery, reader, reader.position, lane.memory, lane.offset(reader.position));
+      this.#deliver(delivery, reader.accepts);
+      if (this.#isInterrupted(delivery)) break;
+    }
+    if (subscription.waiting > 0 || reader.position === end) reader.giveBack();
+    else this.#control.owe(reader);
+    return count;
+  }
+
   /** Records that several threads or deliveries take from each other: see claimed-reader.ts. */
   #claimed(reader: ClaimedReader, limit: number): number {
     const { subscription, lane } = reader;
@@ -215,6 +236,7 @@ export class Dispatcher {
       }
       return;
     }
+    if (reader instanceof CheckpointedReader) reader.end();
     const { lane } = reader;
     const end = cut ?? lane.end();
     const drop = (position: number): void => {

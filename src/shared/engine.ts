@@ -7,6 +7,9 @@
 import type { HandlerLogger } from './api.js';
 import { catalogFrom, type EventType } from './catalog.js';
 import { compileDecoder, type Decoder } from './codec.js';
+import { CheckpointBlock } from './checkpoint-block.js';
+import { CheckpointedReader } from './checkpointed-reader.js';
+import { Checkpointer, holdBytesOf } from './checkpointer.js';
 import { ClaimedReader } from './claimed-reader.js';
 import { Claims } from './claims.js';
 import { ConflatedReader } from './conflated-reader.js';
@@ -34,6 +37,12 @@ interface KnownProducer {
   readonly decoderOf: (type: EventType) => Decoder;
 }
 
+interface Attached {
+  readonly local: LocalSubscription;
+  readonly spec: SubscriptionSpec;
+  readonly checkpointer: Checkpointer | undefined;
+}
+
 export class Engine implements EngineControl {
   readonly outbox: Outbox;
   readonly pump: Pump;
@@ -41,7 +50,7 @@ export class Engine implements EngineControl {
   readonly #types: readonly EventType[];
   readonly #ownBlock: ProducerBlock;
   readonly #producers = new Map<number, KnownProducer>();
-  readonly #subscriptions = new Map<number, { readonly local: LocalSubscription; readonly spec: SubscriptionSpec }>();
+  readonly #subscriptions = new Map<number, Attached>();
   readonly #quarantine = new Quarantine(
     () => [...this.#subscriptions.values()].map(({ local }) => local),
     () => {
@@ -86,14 +95,16 @@ export class Engine implements EngineControl {
     const { lanes, thread } = this.#setup;
     const laneNames = lanes.map(({ name }) => name);
     const local = new LocalSubscription(spec, handling, this.outbox, log, thread, laneNames, this.#quarantine);
-    this.#subscriptions.set(spec.id, { local, spec });
+    const checkpointer = checkpointerFor(local, spec, handling);
+    this.#subscriptions.set(spec.id, { local, spec, checkpointer });
     this.expect(spec);
     const reads = this.#expected.get(spec.id)?.values() ?? [];
     this.#expected.delete(spec.id);
     for (const read of reads) {
       const producer = this.#producers.get(read.producer);
-      if (producer !== undefined) this.#read(local, spec, producer, read);
+      if (producer !== undefined) this.#read({ local, spec, checkpointer }, producer, read);
     }
+    checkpointer?.start(spec.checkpoints?.skipped ?? []);
   }
 
   /** Resolves when nothing of an ending subscription is in flight; from then on it reads nothing. */
@@ -172,7 +183,7 @@ export class Engine implements EngineControl {
     const producer = this.#know(spec);
     for (const { id, read } of readers) {
       const subscription = this.#subscriptions.get(id);
-      if (subscription !== undefined) this.#read(subscription.local, subscription.spec, producer, read);
+      if (subscription !== undefined) this.#read(subscription, producer, read);
       else this.#expected.get(id)?.set(spec.index, read);
     }
   }
@@ -188,7 +199,13 @@ export class Engine implements EngineControl {
         this.pump.remove(reader);
         local.readers.splice(local.readers.indexOf(reader), 1);
       }
+      for (const reader of gone) this.#order(local, reader);
     }
+  }
+
+  /** Takes a checkpoint as soon as nothing of the subscription is in flight: a dead thread's lanes wait for it. */
+  checkpoint(id: number): void {
+    this.#subscriptions.get(id)?.checkpointer?.ask();
   }
 
   /** Tells a delivery that waits for a promise that its time is up. */
@@ -257,29 +274,40 @@ export class Engine implements EngineControl {
     return conflator;
   }
 
-  #read(subscription: LocalSubscription, spec: SubscriptionSpec, producer: KnownProducer, read: ReadSpec): void {
+  #read(subscription: Attached, producer: KnownProducer, read: ReadSpec): void {
     const { lanes } = this.#setup;
+    const { local } = subscription;
     lanes.forEach(({ name }, rank) => {
       const wanted = this.#types.filter(
-        ({ index, priority }) => subscription.types.has(index) && laneOf(lanes, priority) === rank,
+        ({ index, priority }) => local.types.has(index) && laneOf(lanes, priority) === rank,
       );
       if (wanted.length === 0) return;
       const { index, thread } = producer.spec;
       const place = { block: producer.block, rank, name, producer: index, publisher: thread, lanes: lanes.length };
-      const reader = this.#reader(subscription, spec, place, wanted, producer, read);
-      const suspects = spec.redeliveries.filter(({ address, suspect }) => suspect && address === reader.address);
+      const reader = this.#reader(subscription, place, wanted, producer, read);
+      const suspects = subscription.spec.redeliveries.filter(
+        ({ address, suspect }) => suspect && address === reader.address,
+      );
       this.#quarantine.add(
         reader,
         suspects.map(({ position }) => position),
       );
-      subscription.readers.push(reader);
+      local.readers.push(reader);
+      this.#order(local, reader);
       this.pump.add(reader);
     });
   }
 
+  /** Lets the lanes of one publisher's incarnations be read one after the other. */
+  #order({ readers }: LocalSubscription, { publisher, rank }: AnyReader): void {
+    const serialOf = ({ producer }: AnyReader): number => this.#producers.get(producer)?.block.serial ?? 0;
+    const same = readers.filter((reader) => reader.publisher === publisher && reader.rank === rank);
+    same.sort((a, b) => serialOf(a) - serialOf(b));
+    same.forEach((reader, index) => (reader.former = index === 0 ? undefined : same[index - 1]));
+  }
+
   #reader(
-    subscription: LocalSubscription,
-    spec: SubscriptionSpec,
+    { local: subscription, spec, checkpointer }: Attached,
     place: Place,
     wanted: readonly EventType[],
     { decoderOf, symbols }: KnownProducer,
@@ -298,8 +326,22 @@ export class Engine implements EngineControl {
       const progress = new ConflationProgress(conflations[rank].progress);
       return new ConflatedReader(subscription, place, selection, repeats, block, progress);
     }
+    if (checkpointer !== undefined) {
+      const holdBytes = holdBytesOf(place.block.rings[rank].u8.length, this.outbox.lanes[rank].maxRecordBytes);
+      return new CheckpointedReader(subscription, place, selection, repeats, checkpointer, holdBytes);
+    }
     return new Reader(subscription, place, selection, repeats);
   }
+}
+
+function checkpointerFor(
+  subscription: LocalSubscription,
+  { checkpoints }: SubscriptionSpec,
+  handling: Handling,
+): Checkpointer | undefined {
+  if (checkpoints === undefined || handling.checkpoints === undefined) return undefined;
+  const { every } = checkpoints;
+  return new Checkpointer(subscription, new CheckpointBlock(checkpoints), every, handling.checkpoints);
 }
 
 /** Makes a thread that runs handlers look at its lanes and its subscriptions' states again, wherever it is. */

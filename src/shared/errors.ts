@@ -26,6 +26,8 @@ export const ErrorCode = {
   MODULE_NOT_FOUND: 'ERR_LANEBUS_MODULE_NOT_FOUND',
   MODULE_FAILED: 'ERR_LANEBUS_MODULE_FAILED',
   EXPORT_NOT_FOUND: 'ERR_LANEBUS_EXPORT_NOT_FOUND',
+  /** A handler module's `setup` or `restore` has failed, or has not ended within `startTimeoutMs`. */
+  SETUP_FAILED: 'ERR_LANEBUS_SETUP_FAILED',
   /** Shared memory that is not a Lanebus block, or one of another version. */
   FOREIGN_BLOCK: 'ERR_LANEBUS_FOREIGN_BLOCK',
   /** A pool thread ended, or did not answer, while the bus needed an answer from it. */

@@ -10,6 +10,7 @@
  *
  * PRODUCER block: one publishing thread's lanes                           written by          read by
  *   line 0        MAGIC … LANES TYPES SYMBOLS NAMES CAPACITIES            main, once          all
+ *   line 1        SERIAL                  i32  how many blocks were before  main, once          all
  *   per lane  +0  CURSOR                  i32  end of what is committed   producer (Atomics)  consumers
  *             +L  ROOM                    i32  producer is parked here    producer, consumers (Atomics, CAS)
  *             +2L RECORDS                 f64  records committed          producer            main
@@ -45,12 +46,13 @@
  *   per lane      GATING GATING_SEQUENCE  i32  producers may not pass     consumer (Atomics)  producers
  *                 NUMBERED[2]: POSITION NUMBER i32  claim number there    consumer            main, after exit
  *                 UNTOLD[2]: POSITION COUNT  i32  gaps to be told there    consumer            main
+ *                 READ_SEQUENCE           i32  with checkpoints: of SETTLED  consumer          main (metrics)
  *
  * CLAIM block: who of several takes which record of one lane (claims.ts)
  *   line 0        MAGIC VERSION KIND SLOTS
  *   slots         CLAIM[number & mask]    i32  claimant << 2 | done | lap claimants (CAS)     claimants, main
  *
- * Conflation has blocks of its own: conflation-block.ts.
+ * Conflation and checkpoints have blocks of their own: conflation-block.ts, checkpoint-block.ts.
  *
  * A record, 8-byte aligned, never wrapping around the ring's end:
  *   0   i32  length in bytes / 8 << 12 | derived << 11 | type index; type 0 is padding up to the ring's end, and the one
@@ -67,7 +69,15 @@ import { Memory } from './memory.js';
 
 const MAGIC = 0x4c414e45; // "LANE"
 const VERSION = 1;
-const BlockKind = { producer: 1, consumer: 2, subscription: 3, claims: 4, conflation: 5, progress: 6 } as const;
+const BlockKind = {
+  producer: 1,
+  consumer: 2,
+  subscription: 3,
+  claims: 4,
+  conflation: 5,
+  progress: 6,
+  checkpoints: 7,
+} as const;
 type BlockKind = keyof typeof BlockKind;
 
 export const LINE_BYTES = 128;
@@ -142,6 +152,7 @@ const HEAD_NAMES_INDEX = 6;
 const HEAD_CAPACITIES_INDEX = 7; // log2 of each lane's capacity: 5 bits would do, a word is simpler
 
 export const MAX_LANES = LINE_I32 - HEAD_CAPACITIES_INDEX;
+const SERIAL_INDEX = LINE_I32;
 
 /** Offsets within a lane's control lines, in elements of the named width. */
 export const LaneWord = {
@@ -174,9 +185,13 @@ export interface ProducerShape {
   readonly nameBytes: number;
 }
 
+let producers = 0;
+
 /** Views of one publishing thread's block. */
 export class ProducerBlock {
   readonly source: SharedArrayBuffer;
+  /** Tells blocks with the same index, one after the other, apart; a later one has a larger number. */
+  readonly serial: number;
   readonly laneCount: number;
   /** Per lane: its control words (see LaneWord) as int32 and as float64, and its ring. */
   readonly control: readonly Int32Array[];
@@ -192,6 +207,7 @@ export class ProducerBlock {
     head[HEAD_TYPES_INDEX] = shape.types;
     head[HEAD_SYMBOLS_INDEX] = shape.symbols;
     head[HEAD_NAMES_INDEX] = shape.nameBytes;
+    new Int32Array(source)[SERIAL_INDEX] = ++producers;
     shape.capacities.forEach((capacity, rank) => {
       if (capacity < MIN_CAPACITY_BYTES || capacity > MAX_CAPACITY_BYTES || (capacity & (capacity - 1)) !== 0) {
         throw new LanebusError(
@@ -208,9 +224,10 @@ export class ProducerBlock {
     const head = attachBlock('producer', source, (found) => producerBytes(shapeOf(found)));
     const { capacities, types, symbols, nameBytes } = shapeOf(head);
     this.source = source;
+    this.serial = new Int32Array(source)[SERIAL_INDEX];
     this.laneCount = capacities.length;
 
-    let offset = LINE_BYTES;
+    let offset = 2 * LINE_BYTES;
     const take = (bytes: number): number => {
       const start = offset;
       offset += alignLine(bytes);
@@ -247,7 +264,7 @@ function shapeOf(head: Int32Array): ProducerShape {
 
 function producerBytes({ capacities, types, symbols, nameBytes }: ProducerShape): number {
   const fixed =
-    LINE_BYTES +
+    2 * LINE_BYTES +
     capacities.length * LANE_CONTROL_BYTES +
     alignLine((types + 2) * 8) +
     alignLine(8) +
@@ -391,6 +408,11 @@ export class SubscriptionBlock {
     return this.#gatingIndex + address * LINE_I32;
   }
 
+  /** int32 index of the sequence behind SETTLED, where GATING is held back by a checkpoint. */
+  readSequenceIndex(address: number): number {
+    return this.gatingIndex(address) + READ_SEQUENCE_INDEX;
+  }
+
   /**
    * Notes the claim number of the first record behind a position, before that position becomes GATING. There are two
    * places, and the one that belongs to the current GATING is not written: `numberAt` finds it whenever the thread died.
@@ -440,6 +462,7 @@ export class SubscriptionBlock {
     const gating = this.gatingIndex(address);
     this.words[this.settledIndex(address)] = position;
     this.words[gating + 1] = sequence;
+    this.words[gating + READ_SEQUENCE_INDEX] = sequence;
     this.words[gating + NUMBERED_INDEX] = position;
     this.words[gating + NUMBERED_INDEX + 1] = number;
     Atomics.store(this.words, gating, position);
@@ -448,6 +471,7 @@ export class SubscriptionBlock {
 
 const NUMBERED_INDEX = 2;
 const UNTOLD_INDEX = 6;
+const READ_SEQUENCE_INDEX = 10;
 
 function subscriptionBytes({ lanes, addresses, flights }: SubscriptionShape): number {
   return (

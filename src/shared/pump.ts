@@ -193,7 +193,9 @@ export class Pump implements BurstControl {
   /** Lets subscriptions that cannot run go past what is not for them: they hold their lanes' room only for what is. */
   #skip(): void {
     for (const { readers } of this.#groups) {
-      for (const reader of readers) if (reader.subscription.skips && reader.hasNews) reader.skip();
+      for (const reader of readers) {
+        if (reader.subscription.skips && (reader.hasNews || reader.isAwaited)) reader.skip();
+      }
     }
   }
 
@@ -259,7 +261,7 @@ export class Pump implements BurstControl {
 
   async #park(): Promise<void> {
     this.#parker.announce();
-    if (this.#stopping || this.#groups.some(hasWork)) {
+    if (this.#stopping || this.#groups.some(hasWork) || this.#groups.some(isAwaited)) {
       this.#parker.cancel();
       return;
     }
@@ -285,6 +287,11 @@ export class Pump implements BurstControl {
     stats[ConsumerWord.BUSY_SINCE_F64] = 0;
     stats[ConsumerWord.BUSY_F64] += Math.max(0, time - since);
   }
+}
+
+/** News of a lane without records: a publisher has found it full. It rings after it has said so, as after a commit. */
+function isAwaited(group: Group): boolean {
+  return group.readers.some((reader) => reader.isAwaited);
 }
 
 function hasWork(group: Group): boolean {

@@ -82,6 +82,8 @@ export class Reader {
   repeats: Map<number, number> | undefined;
   /** Byte offset of the record before `position`, once there is one. */
   last = 0;
+  /** Reads the same lane of the thread that the publisher has taken over from, which is read to its end first. */
+  former: AnyReader | undefined;
 
   constructor(subscription: LocalSubscription, place: Place, selection: Selection, repeats: Reader['repeats']) {
     const address = place.producer * place.lanes + place.rank;
@@ -112,7 +114,18 @@ export class Reader {
   }
 
   get canRun(): boolean {
-    return this.subscription.ready && this.hasNews;
+    return this.subscription.ready && this.hasNews && !this.waits;
+  }
+
+  /** Whether what a dead thread has published comes first: its successor's events are later ones of the same publisher. */
+  get waits(): boolean {
+    const { former } = this;
+    return former !== undefined && (former.hasNews || former.waits);
+  }
+
+  /** Whether a publisher waits for room that only `skip` gives back, though there is no news. */
+  get isAwaited(): boolean {
+    return false;
   }
 
   /** Whether the record at a byte offset is for this thread. */

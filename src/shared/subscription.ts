@@ -29,6 +29,8 @@ export interface Handling {
   readonly handler: AnyHandler;
   /** Decides which events the handler gets. */
   readonly predicate: AnyPredicate | undefined;
+  /** What its checkpoints are made of, where it has any. */
+  readonly checkpoints?: { snapshot(): unknown; fatal(fields: object, message: string): void } | undefined;
 }
 
 export interface LocalSetup {

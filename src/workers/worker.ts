@@ -20,12 +20,21 @@ import { toErrorRecord } from '../shared/errors.js';
 import { kernelThreadId } from '../shared/thread-time.js';
 import { createLogger, type Logger } from '../shared/logger.js';
 import type { AnyPredicate } from '../shared/subscription.js';
-import { loadHandler } from './modules.js';
+import { ModuleLife } from './life.js';
+import { loadHandler, loadHooks, loadStateHooks } from './modules.js';
 import { rehearse } from './rehearsal.js';
 
+interface PoolWorker {
+  readonly engine: Engine;
+  readonly logger: Logger;
+  readonly thread: number;
+  /** The subscriptions that run here. */
+  readonly lives: Map<number, ModuleLife>;
+}
+
 export default async function work({ port }: { readonly port: MessagePort }): Promise<void> {
-  const engine = await new Promise<Engine>((resolve) => {
-    let worker: { readonly engine: Engine; readonly logger: Logger } | undefined;
+  const { engine, lives } = await new Promise<PoolWorker>((resolve) => {
+    let worker: PoolWorker | undefined;
 
     const exposed: ControlPort = {
       async call(method, args) {
@@ -33,10 +42,10 @@ export default async function work({ port }: { readonly port: MessagePort }): Pr
           if (method === 'setUp') {
             const [setup] = args as [WorkerSetup];
             worker = setUp(setup);
-            // Every module is imported before the first event is read: a late failure would come in mid-feed.
+            // Every module is imported and set up before the first event is read: a late failure would come in mid-feed.
             for (const spec of setup.subscriptions) worker.engine.expect(spec);
             for (const spec of setup.subscriptions) await attach(worker, spec);
-            resolve(worker.engine);
+            resolve(worker);
             return { value: undefined };
           }
           if (method === 'learn') {
@@ -49,9 +58,13 @@ export default async function work({ port }: { readonly port: MessagePort }): Pr
             return { value: undefined };
           }
           if (worker === undefined) throw new Error(`"${method}" was called before "setUp"`);
-          if (method !== 'attach') return { value: await invoke(worker.engine, method, args) };
-          await attach(worker, args[0] as WorkerSubscriptionSpec);
-          return { value: undefined };
+          if (method === 'attach') {
+            await attach(worker, args[0] as WorkerSubscriptionSpec);
+            return { value: undefined };
+          }
+          const value = await invoke(worker.engine, method, args);
+          if (method === 'detach') await end(worker, args[0] as number);
+          return { value };
         } catch (error) {
           return { error: toErrorRecord(error) };
         }
@@ -63,16 +76,30 @@ export default async function work({ port }: { readonly port: MessagePort }): Pr
   // After a turn, so that the answer to `setUp` is on its way even if the very first handler hangs.
   await turn();
   await engine.pump.run();
+  await Promise.all([...lives.values()].map((life) => life.end()));
 }
 
-function setUp(setup: WorkerSetup): { engine: Engine; logger: Logger } {
+function setUp(setup: WorkerSetup): PoolWorker {
   const logger = createLogger(setup.logger, { name: 'lanebus', thread: setup.thread });
-  return { engine: new Engine(setup, logger.warn.bind(logger)), logger };
+  const engine = new Engine(setup, logger.warn.bind(logger));
+  return { engine, logger, thread: setup.thread, lives: new Map() };
 }
 
-async function attach(worker: { engine: Engine; logger: Logger }, spec: WorkerSubscriptionSpec): Promise<void> {
-  worker.engine.expect(spec);
+async function attach({ engine, logger, thread, lives }: PoolWorker, spec: WorkerSubscriptionSpec): Promise<void> {
+  engine.expect(spec);
   const handler = await loadHandler(spec.handler);
   const predicate = spec.predicate && ((await loadHandler(spec.predicate)) as AnyPredicate);
-  worker.engine.attach(spec, { handler, predicate }, worker.logger.child({ subscription: spec.name }));
+  const log = logger.child({ subscription: spec.name });
+  const life = new ModuleLife(spec, await loadHooks(spec.handler), thread, log);
+  const state = spec.checkpoints && (await loadStateHooks(spec.handler));
+  const checkpoints = state && { snapshot: state.snapshot, fatal: log.fatal.bind(log) };
+  await life.begin(state);
+  lives.set(spec.id, life);
+  engine.attach(spec, { handler, predicate, checkpoints }, log);
+}
+
+async function end({ lives }: PoolWorker, id: number): Promise<void> {
+  const life = lives.get(id);
+  lives.delete(id);
+  await life?.end();
 }

@@ -65,6 +65,8 @@ const OPTIONS: ResolvedSubscribeOptions = {
   filter: undefined,
   predicate: undefined,
   once: false,
+  checkpointEvery: undefined,
+  maxCheckpointBytes: 1 << 20,
 };
 
 /** The field `n` as the key of every type. */

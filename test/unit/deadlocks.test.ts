@@ -35,6 +35,7 @@ const LANES = {
 const ORDERED: ResolvedSubscribeOptions = {
   ...{ name: undefined, signal: undefined, timeoutMs: 0, graceMs: 0, threads: 1, concurrency: 1, mode: 'ordered' },
   ...{ keys: undefined, maxKeys: 16, filter: undefined, predicate: undefined, once: false },
+  ...{ checkpointEvery: undefined, maxCheckpointBytes: 1024 },
 };
 const CLAIMED = { mode: 'claimed', concurrency: 4 } as const;
 

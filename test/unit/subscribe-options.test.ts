@@ -55,6 +55,8 @@ const NONE = {
   filter: undefined,
   predicate: undefined,
   once: false,
+  checkpointEvery: undefined,
+  maxCheckpointBytes: 64 * 1024 * 1024,
 } as const satisfies ResolvedSubscribeOptions;
 
 describe('the options of a subscription', () => {
@@ -102,7 +104,7 @@ describe('the options of a subscription', () => {
     [
       5,
       'options: got 5; expected an object of: name, timeoutMs, graceMs, signal, threads, concurrency, order, key, lag, ' +
-        'maxKeys, filter, once',
+        'maxKeys, filter, once, checkpointEvery, maxCheckpointBytes',
     ],
     [{ name: '' }, `name: got ''; expected a text that is not empty`],
     [{ timeoutMs: -1 }, `timeoutMs: got -1; expected ${MS} (0 = no limit)`],

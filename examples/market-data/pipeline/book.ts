@@ -1,13 +1,18 @@
-import { OrderBook } from '../order-book.js';
+import { type BookState, OrderBook } from '../order-book.js';
 import type { MboEvent, QuoteEvent } from './catalog.js';
 import type { StageLogic, State } from './stage.js';
-import { stageHandler } from './stage.js';
+import { stageModule } from './stage.js';
 
 // The exchange marks so the messages that build the book at the start: what it looks like in between never was.
 const FLAG_SNAPSHOT = 32;
 
+interface BookStageState {
+  readonly book: BookState;
+  readonly unquoted: number;
+}
+
 /** MBO → QUOTE: follows the order book, and tells when its top has changed. */
-export class BookStage implements StageLogic<MboEvent> {
+export class BookStage implements StageLogic<MboEvent, BookStageState> {
   readonly #book = new OrderBook();
   #unquoted = 0;
 
@@ -36,6 +41,15 @@ export class BookStage implements StageLogic<MboEvent> {
     };
   }
 
+  snapshot(): BookStageState {
+    return { book: this.#book.snapshot(), unquoted: this.#unquoted };
+  }
+
+  restore({ book, unquoted }: BookStageState): void {
+    this.#book.restore(book);
+    this.#unquoted = unquoted;
+  }
+
   state(): State {
     const { actions, liveOrders, unknownOrders, bidLevels, askLevels, topBids, topAsks, tradedVolume } =
       this.#book.summary();
@@ -54,4 +68,4 @@ export class BookStage implements StageLogic<MboEvent> {
   }
 }
 
-export const onMarketData = stageHandler('book', () => new BookStage());
+export const { onEvent: onMarketData, snapshot, restore } = stageModule('book', () => new BookStage());

@@ -12,6 +12,11 @@ export class Checksum {
     return this.#value >>> 0;
   }
 
+  /** Goes on from a value that it had before. */
+  restore(value: number): void {
+    this.#value = value | 0;
+  }
+
   /** @param value An integer below 2^53 in magnitude, all of whose digits count. */
   addInteger(value: number): void {
     this.#fold(value | 0);

@@ -1,12 +1,30 @@
 import type { ClearEvent, FillEvent, HaltEvent, SignalEvent } from './catalog.js';
 import type { StageLogic, State } from './stage.js';
-import { stageHandler } from './stage.js';
+import { stageModule } from './stage.js';
 
 /** Money is counted in hundredths of a tick of one contract: so much is a tick, and half of it what the middle needs. */
 export const TICK_MONEY = 100;
 const LOT = 5;
 const FEE_MONEY = 8;
 const NO_FILL = -1;
+
+interface ExecutionState {
+  readonly held: SignalEvent[];
+  /** Index of the fill that risk has not answered yet. */
+  unanswered: number;
+  haltedUntilUs: number;
+  position: number;
+  cash: number;
+  fees: number;
+  signals: number;
+  orders: number;
+  refused: number;
+  fills: number;
+  partial: number;
+  contracts: number;
+  halts: number;
+  cleared: number;
+}
 
 /**
  * SIGNAL → FILL, with risk's answers: turns signals into orders, trades them against the quote that they were decided by,
@@ -24,94 +42,107 @@ const NO_FILL = -1;
  * This is the pipeline's one cycle: FILL to risk, CLEAR or HALT back. Neither side can wait for the other: an instrument
  * has one unanswered fill at most, and its lanes have room for one of every instrument.
  */
-export class ExecutionStage implements StageLogic<SignalEvent | ClearEvent | HaltEvent> {
-  readonly #held: SignalEvent[] = [];
-  /** Index of the fill that risk has not answered yet. */
-  #unanswered = NO_FILL;
-  #haltedUntilUs = 0;
-  #position = 0;
-  #cash = 0;
-  #fees = 0;
-  #signals = 0;
-  #orders = 0;
-  #refused = 0;
-  #fills = 0;
-  #partial = 0;
-  #contracts = 0;
-  #halts = 0;
-  #cleared = 0;
+export class ExecutionStage implements StageLogic<SignalEvent | ClearEvent | HaltEvent, ExecutionState> {
+  #kept: ExecutionState = {
+    held: [],
+    unanswered: NO_FILL,
+    haltedUntilUs: 0,
+    position: 0,
+    cash: 0,
+    fees: 0,
+    signals: 0,
+    orders: 0,
+    refused: 0,
+    fills: 0,
+    partial: 0,
+    contracts: 0,
+    halts: 0,
+    cleared: 0,
+  };
 
   apply(event: SignalEvent | ClearEvent | HaltEvent): FillEvent | undefined {
+    const kept = this.#kept;
     if (event.type !== 'SIGNAL') {
       this.#answer(event);
-    } else if (this.#unanswered === NO_FILL) {
+    } else if (kept.unanswered === NO_FILL) {
       return this.#act(event);
     } else {
-      this.#held.push(event);
+      kept.held.push(event);
       return undefined;
     }
     for (;;) {
-      const next = this.#held.shift();
+      const next = kept.held.shift();
       if (next === undefined) return undefined;
       const fill = this.#act(next);
       if (fill !== undefined) return fill;
     }
   }
 
+  snapshot(): ExecutionState {
+    return this.#kept;
+  }
+
+  restore(state: ExecutionState): void {
+    this.#kept = state;
+  }
+
   state(): State {
+    const kept = this.#kept;
     return {
-      signals: this.#signals,
-      orders: this.#orders,
-      refused: this.#refused,
-      fills: this.#fills,
-      partial: this.#partial,
-      contracts: this.#contracts,
-      position: this.#position,
-      cash: this.#cash,
-      fees: this.#fees,
-      halts: this.#halts,
-      cleared: this.#cleared,
-      haltedUntilUs: this.#haltedUntilUs,
+      signals: kept.signals,
+      orders: kept.orders,
+      refused: kept.refused,
+      fills: kept.fills,
+      partial: kept.partial,
+      contracts: kept.contracts,
+      position: kept.position,
+      cash: kept.cash,
+      fees: kept.fees,
+      halts: kept.halts,
+      cleared: kept.cleared,
+      haltedUntilUs: kept.haltedUntilUs,
     };
   }
 
   #answer(event: ClearEvent | HaltEvent): void {
-    if (event.index !== this.#unanswered) {
-      const expected = this.#unanswered === NO_FILL ? 'none' : this.#unanswered.toString();
+    const kept = this.#kept;
+    if (event.index !== kept.unanswered) {
+      const expected = kept.unanswered === NO_FILL ? 'none' : kept.unanswered.toString();
       throw new Error(`${event.type} of ${event.instrument} answers fill ${event.index}; expected: ${expected}`);
     }
-    this.#unanswered = NO_FILL;
+    kept.unanswered = NO_FILL;
     if (event.type === 'CLEAR') {
-      this.#cleared++;
+      kept.cleared++;
     } else {
-      this.#halts++;
-      this.#haltedUntilUs = event.untilUs;
+      kept.halts++;
+      kept.haltedUntilUs = event.untilUs;
     }
   }
 
   /** An order for what the position lacks, if it may be sent; filled at once as far as the best price's size goes. */
   #act(signal: SignalEvent): FillEvent | undefined {
-    this.#signals++;
-    const wanted = signal.direction * LOT - this.#position;
+    const kept = this.#kept;
+    kept.signals++;
+    const wanted = signal.direction * LOT - kept.position;
     if (wanted === 0) return undefined;
-    if (signal.timeUs < this.#haltedUntilUs) {
-      this.#refused++;
+    if (signal.timeUs < kept.haltedUntilUs) {
+      kept.refused++;
       return undefined;
     }
-    this.#orders++;
+    kept.orders++;
     const { instrument, index, timeUs, bid, ask, bidSize, askSize } = signal;
     const buys = wanted > 0;
     const size = Math.min(Math.abs(wanted), buys ? askSize : bidSize);
     const price = buys ? ask : bid;
     const quantity = buys ? size : -size;
     const fee = size * FEE_MONEY;
-    if (size < Math.abs(wanted)) this.#partial++;
-    this.#fills++;
-    this.#contracts += size;
-    this.#position += quantity;
-    this.#fees += fee;
-    this.#cash -= quantity * price * TICK_MONEY + fee;
-    this.#unanswered = index;
+    if (size < Math.abs(wanted)) kept.partial++;
+    kept.fills++;
+    kept.contracts += size;
+    kept.position += quantity;
+    kept.fees += fee;
+    kept.cash -= quantity * price * TICK_MONEY + fee;
+    kept.unanswered = index;
     return {
       type: 'FILL',
       instrument,
@@ -123,10 +154,10 @@ export class ExecutionStage implements StageLogic<SignalEvent | ClearEvent | Hal
       askSize,
       quantity,
       price,
-      position: this.#position,
-      cash: this.#cash,
+      position: kept.position,
+      cash: kept.cash,
     };
   }
 }
 
-export const onSignal = stageHandler('execution', () => new ExecutionStage());
+export const { onEvent: onSignal, snapshot, restore } = stageModule('execution', () => new ExecutionStage());

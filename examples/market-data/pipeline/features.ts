@@ -1,6 +1,6 @@
 import type { FeaturesEvent, QuoteEvent } from './catalog.js';
 import type { StageLogic, State } from './stage.js';
-import { stageHandler } from './stage.js';
+import { stageModule } from './stage.js';
 
 /** Fractions are integers: so many parts make one. */
 export const ONE = 2 ** 16;
@@ -8,6 +8,15 @@ export const ONE = 2 ** 16;
 const SHORT_SHARE = 16;
 const LONG_SHARE = 256;
 const VOLATILITY_QUOTES = 64;
+
+interface FeaturesState {
+  squares: number[];
+  oldest: number;
+  middle: number;
+  emaShort: number;
+  emaLong: number;
+  volatility: number;
+}
 
 /**
  * QUOTE → FEATURES. The middle is counted in half ticks, so that it is an integer. Quotients are cut towards zero.
@@ -18,26 +27,29 @@ const VOLATILITY_QUOTES = 64;
  *   emaLong      the same over a longer time
  *   volatility   realised: the sum of the squared moves of the middle over the last 64 quotes, square half ticks
  */
-export class FeaturesStage implements StageLogic<QuoteEvent> {
-  readonly #squares = new Array<number>(VOLATILITY_QUOTES).fill(0);
-  #oldest = 0;
-  #middle = NaN;
-  #emaShort = 0;
-  #emaLong = 0;
-  #volatility = 0;
+export class FeaturesStage implements StageLogic<QuoteEvent, FeaturesState> {
+  #kept: FeaturesState = {
+    squares: new Array<number>(VOLATILITY_QUOTES).fill(0),
+    oldest: 0,
+    middle: NaN,
+    emaShort: 0,
+    emaLong: 0,
+    volatility: 0,
+  };
 
   apply(event: QuoteEvent): FeaturesEvent {
+    const kept = this.#kept;
     const { instrument, index, timeUs, bid, ask, bidSize, askSize } = event;
     const middle = bid + ask;
-    if (Number.isNaN(this.#middle)) {
-      this.#emaShort = middle * ONE;
-      this.#emaLong = middle * ONE;
+    if (Number.isNaN(kept.middle)) {
+      kept.emaShort = middle * ONE;
+      kept.emaLong = middle * ONE;
     } else {
-      this.#emaShort += Math.trunc((middle * ONE - this.#emaShort) / SHORT_SHARE);
-      this.#emaLong += Math.trunc((middle * ONE - this.#emaLong) / LONG_SHARE);
-      this.#noteMove(middle - this.#middle);
+      kept.emaShort += Math.trunc((middle * ONE - kept.emaShort) / SHORT_SHARE);
+      kept.emaLong += Math.trunc((middle * ONE - kept.emaLong) / LONG_SHARE);
+      this.#noteMove(middle - kept.middle);
     }
-    this.#middle = middle;
+    kept.middle = middle;
     return {
       type: 'FEATURES',
       instrument,
@@ -49,22 +61,32 @@ export class FeaturesStage implements StageLogic<QuoteEvent> {
       askSize,
       spread: ask - bid,
       imbalance: Math.trunc(((bidSize - askSize) * ONE) / (bidSize + askSize)),
-      emaShort: this.#emaShort,
-      emaLong: this.#emaLong,
-      volatility: this.#volatility,
+      emaShort: kept.emaShort,
+      emaLong: kept.emaLong,
+      volatility: kept.volatility,
     };
   }
 
+  snapshot(): FeaturesState {
+    return this.#kept;
+  }
+
+  restore(state: FeaturesState): void {
+    this.#kept = state;
+  }
+
   state(): State {
-    return { emaShort: this.#emaShort, emaLong: this.#emaLong, volatility: this.#volatility };
+    const kept = this.#kept;
+    return { emaShort: kept.emaShort, emaLong: kept.emaLong, volatility: kept.volatility };
   }
 
   #noteMove(move: number): void {
+    const kept = this.#kept;
     const square = move * move;
-    this.#volatility += square - this.#squares[this.#oldest];
-    this.#squares[this.#oldest] = square;
-    this.#oldest = (this.#oldest + 1) % VOLATILITY_QUOTES;
+    kept.volatility += square - kept.squares[kept.oldest];
+    kept.squares[kept.oldest] = square;
+    kept.oldest = (kept.oldest + 1) % VOLATILITY_QUOTES;
   }
 }
 
-export const onQuote = stageHandler('features', () => new FeaturesStage());
+export const { onEvent: onQuote, snapshot, restore } = stageModule('features', () => new FeaturesStage());

@@ -1,5 +1,6 @@
 import type { EventBus, MetricsSnapshot, StopReport, SubscribeOptions } from 'lanebus';
 import { createBus, workerHandlers } from 'lanebus';
+import { KILLED_BUS, Killer, restartsOf } from '../killer.js';
 import type { Pace } from '../pace.js';
 import { publishAll } from '../pace.js';
 import type { HaltEvent, PipelineCatalog } from './catalog.js';
@@ -17,8 +18,12 @@ export interface PipelineOutcome {
   readonly latestHalts: readonly HaltEvent[];
   readonly state: FinalState;
   readonly stopped: StopReport;
+  /** How often threads were replaced. */
+  readonly restarts: number;
 }
 
+/** Deliveries from one checkpoint to the next, on each thread of a stage. */
+const CHECKPOINT_EVERY = 5_000;
 const LATEST_HALTS = 5;
 const STOP_MS = 10_000;
 // After a broken feed: enough for what is queued.
@@ -29,13 +34,18 @@ export class Pipeline {
   readonly #bus: EventBus<PipelineCatalog>;
   readonly #reports = new ReportCollector();
   readonly #latestHalts: HaltEvent[] = [];
+  /** Index of the newest HALT, by instrument. */
+  readonly #haltedAt = new Map<string, number>();
+  readonly killer: Killer | undefined;
   #halts = 0;
   #published = 0;
 
-  constructor(threads: number) {
+  /** @param killEvery Terminates a random thread after so many events. */
+  constructor(threads: number, killEvery?: number, seed = 0) {
     // Standard output belongs to the results: whatever the bus has to say goes to standard error.
-    const logger = { level: 'warn', destination: 2 } as const;
-    const bus = createBus(catalog, { threads, lanes, logger, metricsLogIntervalMs: 0 });
+    const said = killEvery === undefined ? ({ logger: { level: 'warn', destination: 2 } } as const) : KILLED_BUS;
+    const bus = createBus(catalog, { threads, lanes, metricsLogIntervalMs: 0, ...said });
+    if (killEvery !== undefined) this.killer = new Killer(killEvery, seed, () => bus.metrics());
     const book = workerHandlers<typeof import('./book.js')>(new URL('./book.js', import.meta.url));
     const features = workerHandlers<typeof import('./features.js')>(new URL('./features.js', import.meta.url));
     const prediction = workerHandlers<typeof import('./prediction.js')>(new URL('./prediction.js', import.meta.url));
@@ -51,7 +61,7 @@ export class Pipeline {
       ...spread(threads),
     });
     // In one place, as it has little to do. So its answers reach most instruments from another thread than their signals.
-    bus.subscribe(['FILL', 'SNAPSHOT'], risk.onFill, { name: 'risk' });
+    bus.subscribe(['FILL', 'SNAPSHOT'], risk.onFill, { name: 'risk', checkpointEvery: CHECKPOINT_EVERY });
     bus.subscribe('HALT', this.#onHalt, { name: 'halts' });
     bus.subscribe('REPORT', this.#reports.onReport, { name: 'reports' });
     this.#bus = bus;
@@ -85,29 +95,35 @@ export class Pipeline {
       const onProgress = (published: number): void => {
         this.#published = published;
       };
-      const events = await publishAll(bus, source.bursts, { ...pace, onProgress });
+      const events = await publishAll(bus, source.bursts, { ...pace, onProgress, killer: this.killer });
       // A SNAPSHOT could overtake what comes out of the stages before: it is sent when nothing is left in any of them.
       await bus.drain();
       const durationMs = performance.now() - startedAt;
       for (const instrument of source.instruments) await bus.publish({ type: 'SNAPSHOT', instrument });
       await bus.drain();
       const state = this.#reports.finalState();
+      const restarts = restartsOf(bus.metrics());
       const stopped = await bus.stop({ timeoutMs: STOP_MS });
-      return { events, durationMs, halts: this.#halts, latestHalts: this.#latestHalts, state, stopped };
+      return { events, durationMs, halts: this.#halts, latestHalts: this.#latestHalts, state, stopped, restarts };
     } catch (error) {
       await bus.stop({ timeoutMs: BROKEN_STOP_MS });
       throw error;
+    } finally {
+      this.killer?.stop();
     }
   }
 
   readonly #onHalt = (event: HaltEvent): void => {
+    // A stage whose thread died just then has told it twice.
+    if (this.#haltedAt.get(event.instrument) === event.index) return;
+    this.#haltedAt.set(event.instrument, event.index);
     this.#halts++;
     this.#latestHalts.push(event);
     if (this.#latestHalts.length > LATEST_HALTS) this.#latestHalts.shift();
   };
 }
 
-/** Each instrument is a key, and the keys of every stage are spread over all threads. */
-function spread(threads: number): Pick<SubscribeOptions, 'threads' | 'order'> {
-  return { threads, order: 'key' };
+/** Each instrument is a key, and the keys of every stage are spread over all threads; each keeps its part of the state. */
+function spread(threads: number): Pick<SubscribeOptions, 'threads' | 'order' | 'checkpointEvery'> {
+  return { threads, order: 'key', checkpointEvery: CHECKPOINT_EVERY };
 }

@@ -16,6 +16,9 @@ export interface PipelineResult {
   readonly threads: number;
   readonly instruments: number;
   readonly interrupted: boolean;
+  /** With --kill-every: threads that were terminated, and that were replaced. */
+  readonly kills?: number;
+  readonly restarts?: number;
   /** MBO events that were published. */
   readonly events: number;
   readonly eventsPerSecond: number;
@@ -70,7 +73,7 @@ export interface HaltRecord {
 export function resultOf(
   outcome: PipelineOutcome,
   source: Source,
-  about: { readonly threads: number; readonly interrupted: boolean },
+  about: Pick<PipelineResult, 'threads' | 'interrupted' | 'kills' | 'restarts'>,
 ): PipelineResult {
   const { events, durationMs, state } = outcome;
   const { name, seed, instruments } = source;

@@ -1,7 +1,7 @@
 import type { ClearEvent, FillEvent, HaltEvent } from './catalog.js';
 import { TICK_MONEY } from './execution.js';
 import type { StageLogic, State } from './stage.js';
-import { stageHandler } from './stage.js';
+import { stageModule } from './stage.js';
 
 const US_PER_MINUTE = 60_000_000;
 const HALT_US = 5 * US_PER_MINUTE;
@@ -14,32 +14,43 @@ export function equityOf(cash: number, position: number, bid: number, ask: numbe
   return cash + position * (bid + ask) * (TICK_MONEY / 2);
 }
 
+interface RiskState {
+  /** Exchange times of the fills of the last minute. */
+  recent: number[];
+  equity: number;
+  peak: number;
+  worstDrawdown: number;
+  halts: number;
+}
+
 /**
  * FILL → CLEAR or HALT: one answer to each fill, which execution waits for. A HALT starts both rules anew, so that one loss
  * is answered once.
  */
-export class RiskStage implements StageLogic<FillEvent> {
-  /** Exchange times of the fills of the last minute. */
-  #recent: number[] = [];
-  #equity = 0;
-  #peak = 0;
-  #worstDrawdown = 0;
-  #halts = 0;
+export class RiskStage implements StageLogic<FillEvent, RiskState> {
+  #kept: RiskState = {
+    recent: [],
+    equity: 0,
+    peak: 0,
+    worstDrawdown: 0,
+    halts: 0,
+  };
 
   apply(event: FillEvent): ClearEvent | HaltEvent {
+    const kept = this.#kept;
     const { instrument, index, timeUs, cash, position, bid, ask } = event;
-    this.#equity = equityOf(cash, position, bid, ask);
-    this.#peak = Math.max(this.#peak, this.#equity);
-    const drawdown = this.#peak - this.#equity;
-    this.#worstDrawdown = Math.max(this.#worstDrawdown, drawdown);
-    this.#recent = this.#recent.filter((fillUs) => timeUs - fillUs < US_PER_MINUTE);
-    this.#recent.push(timeUs);
-    const fills = this.#recent.length;
+    kept.equity = equityOf(cash, position, bid, ask);
+    kept.peak = Math.max(kept.peak, kept.equity);
+    const drawdown = kept.peak - kept.equity;
+    kept.worstDrawdown = Math.max(kept.worstDrawdown, drawdown);
+    kept.recent = kept.recent.filter((fillUs) => timeUs - fillUs < US_PER_MINUTE);
+    kept.recent.push(timeUs);
+    const fills = kept.recent.length;
     if (drawdown <= MAX_DRAWDOWN && fills <= MAX_FILLS) return { type: 'CLEAR', instrument, index, timeUs };
 
-    this.#halts++;
-    this.#peak = this.#equity;
-    this.#recent = [];
+    kept.halts++;
+    kept.peak = kept.equity;
+    kept.recent = [];
     const breach =
       drawdown > MAX_DRAWDOWN
         ? ({ reason: 'drawdown', value: drawdown, limit: MAX_DRAWDOWN } as const)
@@ -47,15 +58,24 @@ export class RiskStage implements StageLogic<FillEvent> {
     return { type: 'HALT', instrument, index, timeUs, ...breach, untilUs: timeUs + HALT_US };
   }
 
+  snapshot(): RiskState {
+    return this.#kept;
+  }
+
+  restore(state: RiskState): void {
+    this.#kept = state;
+  }
+
   state(): State {
+    const kept = this.#kept;
     return {
-      equity: this.#equity,
-      peak: this.#peak,
-      worstDrawdown: this.#worstDrawdown,
-      halts: this.#halts,
-      recent: this.#recent.length,
+      equity: kept.equity,
+      peak: kept.peak,
+      worstDrawdown: kept.worstDrawdown,
+      halts: kept.halts,
+      recent: kept.recent.length,
     };
   }
 }
 
-export const onFill = stageHandler('risk', () => new RiskStage());
+export const { onEvent: onFill, snapshot, restore } = stageModule('risk', () => new RiskStage());

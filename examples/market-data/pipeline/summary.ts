@@ -1,3 +1,4 @@
+import { killLines } from '../display.js';
 import { count, ledgerTable, table } from '../tables.js';
 import { TICK_MONEY } from './execution.js';
 import type { PipelineResult } from './result.js';
@@ -15,6 +16,7 @@ export function summaryOf(result: PipelineResult, title: string): string {
   return [
     ` ${title}${interrupted ? ' · interrupted' : ''}`,
     ` ${count(events)} events in ${seconds.toFixed(2)} s: ${count(eventsPerSecond)} events/s, ${count(deliveries)} deliveries`,
+    ...killLines(result),
     '',
     stageTable(result),
     '',

@@ -15,7 +15,7 @@ import { FeaturesStage, ONE } from '../../../examples/market-data/pipeline/featu
 import { PredictionStage } from '../../../examples/market-data/pipeline/prediction.js';
 import { RiskStage } from '../../../examples/market-data/pipeline/risk.js';
 import { SignalStage } from '../../../examples/market-data/pipeline/signal.js';
-import { InstrumentStage, stageHandler } from '../../../examples/market-data/pipeline/stage.js';
+import { InstrumentStage, stageModule } from '../../../examples/market-data/pipeline/stage.js';
 
 const MINUTE_US = 60_000_000;
 const QUOTE = { instrument: 'ES', index: 7, timeUs: 1_000, bid: 100, ask: 101, bidSize: 4, askSize: 9 };
@@ -219,18 +219,47 @@ describe('a stage', () => {
   });
 
   it('ends with another checksum when it has published something else, or in another order, on the way', () => {
-    const checksums = [[1, 2], [2, 1], [1, 3], [1]].map((indexes) => {
-      const stage = new InstrumentStage({ apply: clear, state: () => ({}) });
-      for (const index of indexes) stage.apply(index);
+    const nothing = { state: () => ({}), snapshot: () => undefined, restore: () => undefined };
+    const checksums = [[1, 2], [2, 1], [1, 3], [1]].map((values) => {
+      const apply = ({ value }: { readonly value: number }) => clear(value);
+      const stage = new InstrumentStage<{ type: string; index: number; value: number }>({ apply, ...nothing });
+      values.forEach((value, index) => stage.apply({ type: 'QUOTE', index, value }));
       return stage.state().checksum;
     });
     expect(new Set(checksums).size).toBe(4);
   });
 
+  it('recognises events and answers that come a second time, and does nothing about them', () => {
+    const stage = new InstrumentStage(new ExecutionStage());
+    expect(stage.apply(signal(1))).toMatchObject({ type: 'FILL', index: 7 });
+    const before = stage.state();
+    expect(stage.apply(signal(1))).toBeUndefined();
+    expect(stage.state()).toEqual(before);
+    expect(stage.apply(clear(7))).toBeUndefined();
+    expect(stage.apply(clear(7))).toBeUndefined();
+    expect(stage.state()).toMatchObject({ received: 2, published: 1, cleared: 1 });
+  });
+
+  it('goes on from a checkpoint as if it had never stopped', () => {
+    const apply = (stage: InstrumentStage<QuoteEvent>, from: number, to: number): unknown[] =>
+      Array.from({ length: to - from }, (_, n) => {
+        const index = from + n;
+        return stage.apply(quote({ index, bid: 100 + (index % 7), ask: 110 + (index % 5) }));
+      });
+    const whole = new InstrumentStage<QuoteEvent>(new FeaturesStage());
+    const first = new InstrumentStage<QuoteEvent>(new FeaturesStage());
+    const second = new InstrumentStage<QuoteEvent>(new FeaturesStage());
+    const published = apply(whole, 0, 200);
+    apply(first, 0, 120);
+    second.restore(structuredClone(first.snapshot()));
+    expect(apply(second, 120, 200)).toEqual(published.slice(120));
+    expect(second.state()).toEqual(whole.state());
+  });
+
   it('keeps each instrument apart, and answers SNAPSHOT with its state, known or not', () => {
     const published: unknown[] = [];
     const context = { publish: (event: unknown) => void published.push(event) } as unknown as PipelineContext;
-    const handler = stageHandler('features', () => new FeaturesStage());
+    const { onEvent: handler } = stageModule('features', () => new FeaturesStage());
     handler(quote({ instrument: 'ES' }), context);
     handler(quote({ instrument: 'NQ', bid: 10, ask: 11 }), context);
     for (const instrument of ['ES', 'NQ', 'YM']) handler({ type: 'SNAPSHOT', instrument }, context);

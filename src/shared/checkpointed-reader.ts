@@ -1,0 +1,163 @@
+import type { LaneMark } from './checkpoint-block.js';
+import type { Checkpointer } from './checkpointer.js';
+import type { Delivery } from './delivery.js';
+import { type Place, Reader, type Selection } from './reader.js';
+import { distance } from './sequence.js';
+import type { LocalSubscription } from './subscription.js';
+
+/**
+ * Reads a lane in order for a subscription with checkpoints. It has two positions to tell others: SETTLED, up to which
+ * every delivery has its outcome, an Atomics word here, since `drain` looks at it; and GATING, up to which nothing need
+ * be shown to a successor again. Records that are not for this thread, and those before the first that is, hold no room.
+ */
+export class CheckpointedReader extends Reader {
+  readonly checkpointer: Checkpointer;
+  /** The first record since the last checkpoint that a successor must see; GATING does not pass it. */
+  held: number | undefined;
+  readonly #serial: number;
+  readonly #holdBytes: number;
+  readonly #readSequenceIndex: number;
+
+  constructor(
+    subscription: LocalSubscription,
+    place: Place,
+    selection: Selection,
+    repeats: Reader['repeats'],
+    checkpointer: Checkpointer,
+    holdBytes: number,
+  ) {
+    super(subscription, place, selection, repeats);
+    this.checkpointer = checkpointer;
+    this.#serial = place.block.serial;
+    this.#holdBytes = holdBytes;
+    this.#readSequenceIndex = subscription.block.readSequenceIndex(this.address);
+    const start = subscription.words[this.gatingIndex];
+    this.position = start;
+    this.flushed = start;
+    const mark = checkpointer.block.current.laneAt(this.address, this.#serial);
+    if (mark !== undefined) this.missed = mark.missed;
+    if (this.isBehind) this.held = start;
+  }
+
+  /** Where the subscription has been, whoever ran it. */
+  get settled(): number {
+    return this.subscription.words[this.settledIndex];
+  }
+
+  /** Whether a predecessor had read further, than where this reader has to start. */
+  get isBehind(): boolean {
+    return distance(this.settled, this.position) > 0;
+  }
+
+  /** Whether the lane is held back so far that no delivery should start. */
+  get isShort(): boolean {
+    return this.held !== undefined && distance(this.position, this.held) > this.#holdBytes;
+  }
+
+  /** For a checkpoint. */
+  get mark(): LaneMark {
+    const { address, position, missed } = this;
+    return { address, serial: this.#serial, position, sequence: this.#sequence, missed };
+  }
+
+  override get canRun(): boolean {
+    if (!this.checkpointer.allows(this)) return false;
+    return this.checkpointer.replay === undefined ? super.canRun : this.subscription.ready;
+  }
+
+  /** Whether a delivery from here was in flight when its thread died, and has no outcome. */
+  get hasRepeat(): boolean {
+    const { settled } = this;
+    return [...(this.repeats?.keys() ?? [])].some((position) => distance(position, settled) >= 0);
+  }
+
+  override get isAwaited(): boolean {
+    return this.checkpointer.isAwaited(this);
+  }
+
+  /** Goes on to the next record that is for this thread. @returns Whether there is one before a position. */
+  seek(end: number): boolean {
+    const { lane } = this;
+    while (distance(end, this.position) > 0) {
+      const at = lane.offset(this.position);
+      if (this.wants(at)) return true;
+      this.pass(at);
+      this.goPast(at);
+    }
+    return false;
+  }
+
+  goPast(at: number): void {
+    this.last = at;
+    this.position = this.lane.next(this.position);
+  }
+
+  override pass(at: number): void {
+    const { missed } = this;
+    super.pass(at);
+    if (this.missed !== missed) this.hold();
+  }
+
+  /** A successor must be shown the record at the position. */
+  hold(): void {
+    if (!this.checkpointer.isLost) this.held ??= this.position;
+  }
+
+  override skip(): void {
+    if (this.checkpointer.replay !== undefined) return;
+    this.seek(this.lane.end());
+    this.giveBack();
+    // While it has deliveries to make, room comes by the quarter: a checkpoint for each record that waits would be dear.
+    if (this.isAwaited && !this.canRun) this.checkpointer.ask();
+  }
+
+  /** D5. */
+  override settle({ at }: Delivery): void {
+    this.goPast(at);
+    Atomics.store(this.subscription.words, this.settledIndex, this.position);
+  }
+
+  override giveBack(): void {
+    // While it is shown again what it was delivered before, SETTLED is ahead of its position.
+    if (this.checkpointer.replay !== undefined) return;
+    const { words, block } = this.subscription;
+    if (this.position !== this.flushed) {
+      if (this.missed !== 0) block.noteUntold(this.address, this.position, this.missed);
+      words[this.#readSequenceIndex] = this.#sequence;
+      Atomics.store(words, this.settledIndex, this.position);
+    }
+    this.checkpointer.look(this);
+    this.#free();
+  }
+
+  /** K3: a checkpoint was taken here. */
+  letGo(): void {
+    this.held = undefined;
+    this.#free();
+  }
+
+  /** The subscription ends: it goes on from where it was settled, and nothing is kept. */
+  end(): void {
+    this.checkpointer.stop();
+    while (this.isBehind) this.goPast(this.lane.offset(this.position));
+    this.held = undefined;
+  }
+
+  /** C3, up to what a successor must see. */
+  #free(): void {
+    const { held, lane } = this;
+    const target = held ?? this.position;
+    if (target === this.flushed) return;
+    const { words } = this.subscription;
+    words[this.gatingIndex + 1] = held === undefined ? this.#sequence : lane.memory.i32[(lane.offset(held) >> 2) + 1];
+    Atomics.store(words, this.gatingIndex, target);
+    this.flushed = target;
+    lane.ringProducer();
+  }
+
+  /** Sequence of the record at the position. The bytes before it may be overwritten once GATING is here. */
+  get #sequence(): number {
+    if (this.position === this.flushed) return this.subscription.words[this.gatingIndex + 1];
+    return (this.lane.memory.i32[(this.last >> 2) + 1] + 1) | 0;
+  }
+}

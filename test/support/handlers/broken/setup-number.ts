@@ -1,0 +1,5 @@
+export const setup = 5;
+
+export function onJob(): void {
+  // takes the event
+}
