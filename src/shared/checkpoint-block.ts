@@ -171,7 +171,7 @@ export class CheckpointPlace {
   /** Says how far the lanes are read, and that nothing has been delivered since. */
   begin(lanes: Iterable<LaneMark>): void {
     const { words, addresses } = this.#block;
-    words.fill(0, this.#lanesIndex, this.#lanesIndex + addresses * LANE_I32);
+    for (let address = 0; address < addresses; address++) words[this.#lanesIndex + address * LANE_I32] = 0;
     for (const { address, serial, position, sequence, missed } of lanes) {
       const lane = this.#lanesIndex + address * LANE_I32;
       words[lane] = serial;
