@@ -80,6 +80,7 @@ export class PoolThread {
   /** For errors: a spare that is taken becomes another. */
   name: string;
   readonly kernelThread: number | undefined;
+  readonly worker: Worker | undefined;
   /** Resolves when the thread has exited, with the error that ended it if there was one. */
   readonly exited: Promise<unknown>;
   readonly #port: MessagePort;
@@ -101,6 +102,7 @@ export class PoolThread {
   ) {
     this.name = name;
     this.kernelThread = kernelThread;
+    this.worker = worker;
     this.#port = port;
     this.#abort = abort;
     this.#proxy = Comlink.wrap<ControlPort>(port);

@@ -96,7 +96,8 @@ export class Slot {
     const since = stats[ConsumerWord.BUSY_SINCE_F64];
     const busy = stats[ConsumerWord.BUSY_F64] + (since > 0 ? Math.max(0, time - since) : 0);
     const busyShare = started === 0 || time <= started ? 0 : Math.min(1, busy / (time - started));
-    return { thread: index, state, incarnation, busyShare, restarts: { ...restarts } };
+    const threadId = this.engine === undefined ? this.thread?.worker?.threadId : 0;
+    return { thread: index, state, threadId, incarnation, busyShare, restarts: { ...restarts } };
   }
 }
 

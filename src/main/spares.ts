@@ -16,7 +16,7 @@ export class Spares {
   readonly #log: Logger;
   readonly #ready: PoolThread[] = [];
   readonly #living = new Set<PoolThread>();
-  #warming = 0;
+  readonly #warming = new Set<Promise<void>>();
   /** Spares in a row that have come to nothing. */
   #failures = 0;
   #closing = false;
@@ -33,27 +33,34 @@ export class Spares {
     return this.#ready.length;
   }
 
-  /** A warm thread, which is the caller's from now on; undefined when there is none. */
-  take(): PoolThread | undefined {
+  /**
+   * A warm thread, which is the caller's from now on; undefined when there is none. Waits for one that is being warmed:
+   * another one would start later, and take the core from it.
+   */
+  async take(): Promise<PoolThread | undefined> {
+    while (this.#ready.length === 0 && this.#warming.size > 0) await Promise.race(this.#warming);
     const thread = this.#ready.shift();
-    if (thread === undefined) return undefined;
-    this.#living.delete(thread);
+    if (thread !== undefined) this.#living.delete(thread);
     return thread;
   }
 
   /** Warms as many as are missing, in the background. */
   fill(): void {
-    while (!this.#closing && this.#failures < STARTS && this.#ready.length + this.#warming < this.#options.spares) {
-      this.#warming++;
-      void this.#warm().then(
+    while (
+      !this.#closing &&
+      this.#failures < STARTS &&
+      this.#ready.length + this.#warming.size < this.#options.spares
+    ) {
+      const warming: Promise<void> = this.#warm().then(
         () => {
-          this.#warming--;
+          this.#warming.delete(warming);
         },
         (error: unknown) => {
-          this.#warming--;
+          this.#warming.delete(warming);
           this.#failed(error);
         },
       );
+      this.#warming.add(warming);
     }
   }
 

@@ -212,7 +212,7 @@ export class Succession {
   async #launch(slot: Slot): Promise<void> {
     slot.state = 'starting';
     const name = `pool thread ${slot.index}`;
-    const spare = this.spares.take();
+    const spare = this.#started ? await this.spares.take() : undefined;
     // Whoever takes over goes first.
     if (spare !== undefined)
       void after(REFILL_MS, () => {

@@ -307,6 +307,8 @@ export interface ThreadMetrics {
   /** 0 is the bus's own thread, pool threads count from 1. */
   readonly thread: number;
   readonly state: 'starting' | 'running' | 'stopping' | 'stopped';
+  /** Node's number of the thread that runs there now, 0 for the bus's own; undefined while none does. */
+  readonly threadId: number | undefined;
   /** How often this thread has been replaced. */
   readonly incarnation: number;
   /** Share of the time since the thread's start that it was awake: running handlers, reading, or looking for events. 0–1. */

@@ -177,7 +177,6 @@ export class Checkpointer {
     }
     block.next.begin(readers.map((reader) => reader.mark));
     block.commit('whole'); // K2
-    this.#forgetHeld(); // K3
     const ms = now() - begun;
     stats[CheckpointWord.TAKEN_F64] += 1;
     stats[CheckpointWord.LAST_BYTES_F64] = bytes.length;
@@ -186,6 +185,7 @@ export class Checkpointer {
     this.#since = 0;
     this.#due = this.#every;
     this.#failing = false;
+    this.#forgetHeld(); // K3: whoever gets the room finds the checkpoint counted
   }
 
   #fail(error: unknown, need: Need): void {

@@ -35,10 +35,11 @@ export class Killer {
     this.#random = new SeededRandom(seed);
   }
 
-  /** Waits until all threads run, then kills one of them. */
+  /** Waits until all threads run, then kills one of them: no spare. */
   async kill(): Promise<void> {
     await this.allRun();
-    const workers = [...living];
+    const running = new Set(this.#bus.metrics().threads.map(({ threadId }) => threadId));
+    const workers = [...living].filter(({ threadId }) => running.has(threadId));
     void workers[this.#random.below(workers.length)].terminate();
   }
 

@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CheckpointBlock, CheckpointWord, claimRegion } from '../../src/shared/checkpoint-block.js';
 import { CheckpointedReader } from '../../src/shared/checkpointed-reader.js';
 import { Checkpointer } from '../../src/shared/checkpointer.js';
-import { compileDecoder } from '../../src/shared/codec.js';
+import type { EventType } from '../../src/shared/catalog.js';
+import { compileDecoder, type Decoder } from '../../src/shared/codec.js';
 import { packValue, unpackCopy } from '../../src/shared/codec-values.js';
 import { type BurstControl, Dispatcher } from '../../src/shared/dispatch.js';
 import { select } from '../../src/shared/division.js';
@@ -15,7 +16,7 @@ import { ConsumerBlock, FlightWord } from '../../src/shared/layout.js';
 import { distance, later } from '../../src/shared/sequence.js';
 import { LocalSubscription } from '../../src/shared/subscription.js';
 import { SymbolReader } from '../../src/shared/symbols.js';
-import { inherit } from '../../src/main/inheritance.js';
+import { inherit, suspect } from '../../src/main/inheritance.js';
 import type { SubscriptionRecord } from '../../src/main/record.js';
 import { CATALOG, keepingLog, lanesWith, TestEngine, type TestEvent } from '../support/engine.js';
 import { type Actor, explore, type Scenario } from '../support/interleavings.js';
@@ -341,8 +342,8 @@ function readerOf(
   const lanes = test.lanes.length;
   const place = { block, rank, name: test.lanes[rank].name, producer: 0, publisher: 0, lanes };
   const symbols = new SymbolReader(block.symbols);
-  const decoders = CATALOG.types.map((type) => compileDecoder(type, symbols));
-  const selection = select(record.types, decoders, member.division, undefined, symbols);
+  const decoderOf = (type: EventType): Decoder => compileDecoder(type, symbols);
+  const selection = select(record.types, CATALOG.types.length, decoderOf, member.division, undefined, symbols);
   const due = member.redeliveries.filter(({ address }) => address === rank);
   const repeats = due.length === 0 ? undefined : new Map(due.map(({ position, attempt }) => [position, attempt]));
   return new CheckpointedReader(subscription, place, selection, repeats, checkpointer, 1 << 14);
@@ -350,7 +351,8 @@ function readerOf(
 
 function takeOver({ record }: World): void {
   const [member] = record.members;
-  inherit(member, { reason: 'crash', late: [], maxCrashes: 99, lingers: false, hasRunning: member.runs }, log);
+  const suspicion = suspect(member.inFlight);
+  inherit(member, { reason: 'crash', late: [], maxCrashes: 99, lingers: false, suspicion }, log);
 }
 
 describe('a module whose thread dies', () => {
