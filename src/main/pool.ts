@@ -28,7 +28,8 @@ export class Pool {
     this.#piscina = new Piscina({
       filename: WORKER_URL,
       minThreads: 0,
-      maxThreads: options.threads + options.spares,
+      // Never its bound that counts: a thread that is gone stays in its books until its exit has been told.
+      maxThreads: 2 * (options.threads + options.spares) + 16,
       concurrentTasksPerWorker: 1,
       idleTimeout: Infinity,
       atomics: 'disabled',
@@ -45,7 +46,10 @@ export class Pool {
   async spawn(name: string): Promise<PoolThread> {
     const { port1, port2 } = new MessageChannel();
     const abort = new AbortController();
+    const before = new Set(this.#piscina.threads);
     const task = this.#piscina.run({ port: port2 }, { transferList: [port2], signal: abort.signal }) as Promise<void>;
+    // Piscina starts one for each task. If it dies before it can take one, the task waits, and no other is started for it.
+    const starting = this.#piscina.threads.find((thread) => !before.has(thread));
     const failed = task.then(
       () => new LanebusError(ErrorCode.THREAD_LOST, `${name} ended while it was starting`),
       (error: unknown) =>
@@ -60,7 +64,12 @@ export class Pool {
         resolve(word as ReadyWord);
       });
     });
-    const started = await Promise.race([ready, failed, tooLate(this.#startTimeoutMs, `${name} did not start`)]);
+    const died = new Promise<LanebusError>((resolve) => {
+      starting?.once('exit', () => {
+        resolve(new LanebusError(ErrorCode.THREAD_LOST, `${name} ended before it had started`));
+      });
+    });
+    const started = await Promise.race([ready, failed, died, tooLate(this.#startTimeoutMs, `${name} did not start`)]);
     if (started instanceof LanebusError) {
       abort.abort();
       port1.close();

@@ -11,6 +11,8 @@ export type Context = HandlerContext;
 export interface Stage {
   readonly plan: GraphPlan;
   readonly journal: Journal;
+  /** Called before a handler does what it is to do: may hold it up, or end its thread. */
+  readonly meddle?: (subscription: SubscriptionPlan, event: GraphEvent, context: Context) => Promise<void> | undefined;
 }
 
 export function deliver(
@@ -22,6 +24,8 @@ export function deliver(
   const { index, style, failsOneIn } = subscription;
   const call = note(stage, subscription, event, context);
   const fails = failsOneIn > 0 && mix(event.id, index) % failsOneIn === 0;
+  const meddled = stage.meddle?.(subscription, event, context);
+  if (meddled !== undefined) return meddled.then(() => deliverLater(stage, subscription, event, context, call, fails));
   if (style === 'async' || (style === 'mixed' && mix(event.id, index + 100) % 2 === 0)) {
     return deliverLater(stage, subscription, event, context, call, fails);
   }

@@ -1,0 +1,61 @@
+/** What goes wrong in a graph, all from its seed: when threads are killed, and which deliveries end their thread how. */
+import { mix } from '../support/graphs/events.js';
+import { type GraphPlan, planGraph, range } from '../support/graphs/plan.js';
+import { SeededRandom } from '../support/random.js';
+
+/** How a handler ends its thread, or holds it up. */
+export const WAYS = ['exit', 'timer', 'rejection', 'overflow', 'loop', 'loop later', 'never', 'memory'] as const;
+export type Way = (typeof WAYS)[number];
+
+/** One delivery in so many has a fault of its own; of those with memory in so many more, because it takes a second. */
+const FAULT_ONE_IN = 250;
+const MEMORY_ONE_IN = 12;
+/** Of those, one in so many comes again with each attempt: it is poison, or times out. */
+const STUBBORN_ONE_IN = 4;
+const MAX_KILLS = 40;
+const SPAN_MS = 1_200;
+
+export interface Fault {
+  readonly atMs: number;
+  readonly what: 'kill' | 'kill two' | 'stall' | 'storm';
+  /** Which of the threads that live then, spares among them; how long in ms; how many events. */
+  readonly size: number;
+}
+
+export interface ChaosPlan {
+  readonly graph: GraphPlan;
+  readonly faults: readonly Fault[];
+  readonly spares: number;
+  /** Whether the bus is stopped in the middle of it all. */
+  readonly stopsAtMs: number | undefined;
+}
+
+export function planChaos(seed: number): ChaosPlan {
+  const random = new SeededRandom(seed ^ 0x5eed);
+  const kills = random.below(MAX_KILLS);
+  const faults = range(kills).map((): Fault => ({
+    atMs: random.below(SPAN_MS),
+    what: random.below(6) === 0 ? 'kill two' : 'kill',
+    size: random.below(1 << 16),
+  }));
+  for (let left = random.below(4); left > 0; left--)
+    faults.push({ atMs: random.below(SPAN_MS), what: 'stall', size: 20 + random.below(280) });
+  for (let left = random.below(4); left > 0; left--)
+    faults.push({ atMs: random.below(SPAN_MS), what: 'storm', size: 20 + random.below(200) });
+  return {
+    graph: planGraph(seed),
+    faults: faults.sort((a, b) => a.atMs - b.atMs),
+    spares: random.below(3),
+    stopsAtMs: random.below(8) === 0 ? random.below(SPAN_MS) : undefined,
+  };
+}
+
+/** The fault of a delivery's attempt, if it has one. */
+export function faultOf(seed: number, subscription: number, id: number, attempt: number): Way | undefined {
+  const roll = mix(id * 16 + subscription, seed);
+  if (roll % FAULT_ONE_IN !== 0) return undefined;
+  const rest = Math.floor(roll / FAULT_ONE_IN);
+  if (attempt > 1 && rest % STUBBORN_ONE_IN !== 0) return undefined;
+  const way = WAYS[Math.floor(rest / STUBBORN_ONE_IN) % WAYS.length];
+  return way === 'memory' && Math.floor(rest / 64) % MEMORY_ONE_IN !== 0 ? 'exit' : way;
+}

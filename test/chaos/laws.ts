@@ -1,0 +1,122 @@
+/** What must hold however threads die. Each check yields a line for every broken promise. */
+import type { Ledger, SubscriptionMetrics } from 'lanebus';
+import { judge, keyOf } from '../support/graphs/events.js';
+import { groupBy } from '../support/graphs/history.js';
+import type { Call } from '../support/graphs/journal.js';
+import type { SubscriptionPlan } from '../support/graphs/plan.js';
+import { isTidy, type Ran } from './run.js';
+
+export function* checkLaws(ran: Ran): Generator<string> {
+  yield* checkEnd(ran);
+  yield* checkLanes(ran);
+  for (const plan of ran.plan.graph.subscriptions) {
+    const known = ran.subscribed.get(plan.index);
+    const metrics = ran.metrics.subscriptions.find(({ id }) => id === known?.id);
+    if (known === undefined || metrics === undefined) continue;
+    const calls = ran.calls.filter(({ subscription }) => subscription === plan.index);
+    const checks = [checkLedger(metrics), checkAttempts(ran, plan, calls), checkOrder(ran, plan, calls)];
+    if (ran.drained !== undefined && known.readyAt === 0 && plan.goesAt === undefined)
+      checks.push(checkNothingLost(ran, plan, metrics, calls));
+    for (const lines of checks) for (const line of lines) yield `${metrics.name}: ${line}`;
+  }
+}
+
+function* checkEnd({ plan, drained, metrics, leftThreads }: Ran): Generator<string> {
+  if (leftThreads > 0) yield `${leftThreads} threads are left after the stop`;
+  if (drained === undefined) return;
+  if (!drained.drained) yield `the drain ends with ${drained.pending} pending: ${JSON.stringify(metrics)}`;
+  else if (!isTidy(metrics, plan)) yield `lanes of dead threads are left: ${JSON.stringify(metrics.lanes)}`;
+}
+
+/** What is published, dropped or rejected is what publishers were told; of a thread that died, it may be more. */
+function* checkLanes({ plan, offers, metrics, drained }: Ran): Generator<string> {
+  if (drained === undefined) return;
+  for (const [rank, { name }] of plan.graph.lanes.entries()) {
+    const mine = offers.filter(({ type }) => plan.graph.types[type].lane === rank);
+    const { published, dropped, rejected } = metrics.lanes[name];
+    const told = (what: string): number => mine.filter((offer) => offer.told === what).length;
+    const wrong = (what: string): string =>
+      `lane "${name}": published ${published}, dropped ${dropped}, rejected ${rejected} of ${mine.length}: ${what}`;
+    if (published + dropped + rejected > mine.length) yield wrong('too many');
+    if (published < told('published')) yield wrong(`publishers were told of ${told('published')} published`);
+    const fromMain = mine.filter(({ publisher }) => publisher === 0).length;
+    if (published + dropped + rejected < fromMain) yield wrong(`the bus's own thread has offered ${fromMain}`);
+  }
+}
+
+function* checkLedger(metrics: SubscriptionMetrics): Generator<string> {
+  for (const [name, ledger] of [['all', metrics] as const, ...Object.entries(metrics.lanes)]) {
+    if (!ledger.exact || ledger.pending !== 0 || ledger.owed !== endedOf(ledger))
+      yield `the ledger of ${name} is not exact: ${JSON.stringify(ledger)}`;
+  }
+}
+
+/** A delivery comes again only with the next attempts, and only where its thread has died. */
+function* checkAttempts({ metrics }: Ran, plan: SubscriptionPlan, calls: readonly Call[]): Generator<string> {
+  const deaths = metrics.threads.map(({ restarts }) => restarts.crash + restarts.timeout);
+  for (const [id, attempts] of groupBy(calls, (call) => call.id)) {
+    for (const [at, call] of attempts.entries()) {
+      const before = attempts[at - 1] as Call | undefined;
+      if (!call.intact) yield `event ${id} has wrong bytes`;
+      if (before === undefined) {
+        if (call.attempt > 1 && deaths[call.thread] === 0 && plan.order !== 'none')
+          yield `event ${id} begins with attempt ${call.attempt} on a thread that never died`;
+        continue;
+      }
+      if (call.attempt <= before.attempt) yield `event ${id} is delivered twice as attempt ${call.attempt}`;
+      if (deaths[before.thread] === 0) yield `event ${id} is delivered again though thread ${before.thread} never died`;
+    }
+  }
+}
+
+/** Of each publisher and lane, an event begins for the first time when all earlier ones of its key have begun for the last time. */
+function* checkOrder(
+  { plan: { graph }, offers }: Ran,
+  plan: SubscriptionPlan,
+  calls: readonly Call[],
+): Generator<string> {
+  if (plan.order === 'none') return;
+  const streams = groupBy(calls, ({ id, publisher, lane }) => {
+    const type = plan.lag === 'conflate' ? offers[id].type : '';
+    return `${publisher}/${lane} ${type} ${keyOf(graph, plan, offers[id])}`;
+  });
+  for (const [name, stream] of streams) {
+    let newest = -1;
+    for (const { id, attempt } of stream) {
+      if (id < newest) yield `${name}: event ${id} (attempt ${attempt}) begins after ${newest}`;
+      newest = Math.max(newest, id);
+    }
+  }
+}
+
+function* checkNothingLost(
+  { plan: { graph, faults }, offers }: Ran,
+  plan: SubscriptionPlan,
+  metrics: SubscriptionMetrics,
+  calls: readonly Call[],
+): Generator<string> {
+  const mine = offers.filter(({ type }) => plan.types.includes(type));
+  const sure = mine.filter(({ told }) => told === 'published');
+  const unsure = mine.filter(({ told }) => told === 'untold').length;
+  if (metrics.owed < sure.length || metrics.owed > sure.length + unsure)
+    yield `is owed ${metrics.owed}; published are ${sure.length} and perhaps ${unsure} more`;
+  if (plan.lag === 'conflate') return;
+  const called = new Set(calls.map(({ id }) => id));
+  const { processed, failed, timedOut } = metrics;
+  const ended = processed + failed + timedOut;
+  // A predicate that fails, and an event that is poison before its handler was called, end without a call.
+  const silent = mine.filter((offer) => judge(graph, plan, offer) === 'fails').length + faults.length;
+  if (ended < called.size || ended > called.size + silent)
+    yield `has ${ended} ended (${processed} processed, ${failed} failed, ${timedOut} timed out); ${called.size} were called`;
+  const missing = sure.filter((offer) => judge(graph, plan, offer) === 'passes' && !called.has(offer.id));
+  const allowed = failed + timedOut; // dead before the journal had it, as often as maxCrashes
+  if (missing.length > allowed)
+    yield `never sees ${missing
+      .map(({ id }) => id)
+      .slice(0, 10)
+      .join()}`;
+}
+
+function endedOf({ processed, failed, timedOut, conflated, discarded, filtered }: Ledger): number {
+  return processed + failed + timedOut + conflated + discarded + filtered;
+}
