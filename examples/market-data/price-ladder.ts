@@ -1,8 +1,8 @@
 import type { Level } from './order-book.js';
 
 export interface LadderState {
-  readonly keys: number[];
-  readonly sizes: number[];
+  readonly keys: Float64Array;
+  readonly sizes: Float64Array;
 }
 
 /**
@@ -23,14 +23,13 @@ export class PriceLadder {
     this.#direction = direction;
   }
 
-  /** For a checkpoint: it is packed before the ladder changes again. */
   snapshot(): LadderState {
-    return { keys: this.#keys, sizes: this.#sizes };
+    return { keys: Float64Array.from(this.#keys), sizes: Float64Array.from(this.#sizes) };
   }
 
   restore({ keys, sizes }: LadderState): void {
-    this.#keys = keys;
-    this.#sizes = sizes;
+    this.#keys = [...keys];
+    this.#sizes = [...sizes];
   }
 
   get levels(): number {

@@ -58,6 +58,7 @@ export class Checkpointer {
   /** Whether the last attempt has failed: what fails again is logged once. */
   #failing = false;
   #asked = false;
+  #ended = false;
   /** Has the delivery that was in flight when a predecessor died, until that is made again. */
   #first: CheckpointedReader | undefined;
   #replay: Replay | undefined;
@@ -85,7 +86,8 @@ export class Checkpointer {
    * what that had published, on a more urgent lane, would be seen before its question.
    */
   allows(reader: CheckpointedReader): boolean {
-    return this.#replay === undefined ? (this.#first ?? reader) === reader : this.#replay.reader === reader;
+    if (this.#replay !== undefined) return this.#replay.reader === reader;
+    return this.#first === undefined || this.#first === reader || this.#first.waits;
   }
 
   /** Whether room is given back without a checkpoint: there is nothing left that it could be used with. */
@@ -105,8 +107,9 @@ export class Checkpointer {
     });
   }
 
-  /** Nothing is shown again any more: the subscription ends. */
+  /** Nothing is shown again, nor kept any more: the subscription ends. */
   stop(): void {
+    this.#ended = true;
     this.#first = undefined;
     this.#replay = undefined;
   }
@@ -129,7 +132,7 @@ export class Checkpointer {
 
   /** Between deliveries, or while one waits: takes a checkpoint that is due, if nothing is in flight. */
   look(reader: CheckpointedReader): void {
-    if (this.#subscription.waiting > 0 || this.#replay !== undefined) return;
+    if (this.#ended || this.#subscription.waiting > 0 || this.#replay !== undefined) return;
     if (reader.isShort) this.#take('short');
     else if (this.#since >= this.#due) this.#take('due');
     else if (this.#asked && this.#holds) this.#take('short');

@@ -199,7 +199,7 @@ export class Engine implements EngineControl {
         this.pump.remove(reader);
         local.readers.splice(local.readers.indexOf(reader), 1);
       }
-      for (const reader of gone) this.#order(local, reader);
+      for (const reader of gone) this.#order(local, reader); // and nobody keeps its memory
     }
   }
 

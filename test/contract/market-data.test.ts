@@ -51,6 +51,11 @@ interface Result {
   readonly threads: number;
   readonly halts: number;
   readonly received: Record<string, number>;
+  readonly bars: unknown;
+  readonly trades: unknown;
+  readonly risk: unknown;
+  readonly kills?: number;
+  readonly restarts?: number;
 }
 
 async function runJson(...args: string[]): Promise<Result> {
@@ -80,6 +85,18 @@ describe('the market-data example on a feed', () => {
     expect(result.eventsPerSecond).toBeGreaterThan(0);
     expect(result.halts).toBeGreaterThan(0);
     expectExact(result);
+  });
+
+  it('ends with the book of the feed though threads are killed all the time', async () => {
+    const result = await runJson('--feed', feed, '--threads', '2', '--kill-every', '2500');
+    expect(result).toMatchObject({ events: events.length, kills: 16 });
+    expect(result.restarts).toBeGreaterThan(0);
+    expect(result.book).toEqual(referenceBook(events));
+    const { bars, trades, risk, halts } = await runJson('--feed', feed);
+    expect({ ...result, bars, trades, risk, halts }).toEqual(result);
+    for (const ledger of Object.values(result.ledger)) {
+      expect(ledger).toMatchObject({ processed: ledger.owed, pending: 0, exact: true });
+    }
   });
 
   it('is done with an empty market when the feed has a header only', async () => {

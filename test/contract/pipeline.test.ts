@@ -133,6 +133,20 @@ describe('the pipeline on a feed', () => {
     }
   });
 
+  it.each([1, 2, 4])('comes to the same result on %i threads though they are killed all the time', async (threads) => {
+    const args = ['--feed', feed, '--instruments', '4', '--threads', String(threads), '--kill-every', '13000'];
+    const { code, output, errors } = await run([...args, '--json']);
+    expect(errors).toBe('');
+    expect(code).toBe(0);
+    const result = JSON.parse(output) as PipelineResult;
+    expect(result).toMatchObject({ kills: 12, resultDigest: DIGEST });
+    expect(result.restarts).toBeGreaterThan(0);
+    // Repeats of events that were in flight are deliveries too: each is counted, and none has failed.
+    for (const ledger of Object.values(result.ledger)) {
+      expect(ledger).toMatchObject({ processed: ledger.owed, failed: 0, pending: 0, exact: true });
+    }
+  });
+
   it('ends with the book of the feed, in ticks', async () => {
     const { state } = await runJson('--feed', feed, '--threads', '2');
     const { actions, topBids, topAsks, liveOrders, bidLevels, askLevels, tradedVolume } = referenceBook(events);

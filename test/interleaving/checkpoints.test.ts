@@ -237,22 +237,28 @@ interface World {
   state: number[];
 }
 
-async function newWorld(): Promise<World> {
+async function newWorld(every = EVERY): Promise<World> {
   const test = new TestEngine({
     lanes: lanesWith({ market: SMALL, control: SMALL, log: SMALL }),
     position: START,
     sequence: 2 ** 32 - 3,
   });
-  const record = test.register(['TICK', 'HALT'], { checkpointEvery: EVERY });
+  const record = test.register(['TICK', 'HALT'], { checkpointEvery: every });
   for (const [type, n] of EVENTS) await test.publish(type, n);
   return { test, record, delivered: [], state: [] };
+}
+
+interface Life {
+  readonly checkpointer: Checkpointer;
+  /** Runs one delivery of one lane, the next time one of the other. @returns Whether there was one. */
+  run(): boolean;
 }
 
 /** A life of the subscription's thread, which lives to make so many stores. @returns Whether it has died. */
 function live(world: World, life: number): boolean {
   const thread = new MortalThread(life);
   try {
-    const run = lifeOf(world, thread);
+    const { run } = lifeOf(world, thread);
     while (run());
     expect(world.record.hasDrained(world.test.producer)).toBe(true);
   } catch (error) {
@@ -261,8 +267,8 @@ function live(world: World, life: number): boolean {
   return thread.dead;
 }
 
-/** The real code of a subscription's thread. @returns What runs one delivery of one lane, and the next time of the other. */
-function lifeOf(world: World, thread: MortalThread): () => boolean {
+/** The real code of a subscription's thread. */
+function lifeOf(world: World, thread: MortalThread): Life {
   const { test, record, delivered } = world;
   const [member] = record.members;
   const spec = member.checkpoints?.spec;
@@ -299,7 +305,7 @@ function lifeOf(world: World, thread: MortalThread): () => boolean {
   const seen = { words: watch(subscription.words), stats: watch(subscription.stats, FlightWord.beforeF64(0)) };
   for (const views of [subscription, subscription.block, ...subscription.deliveries]) Object.assign(views, seen);
   Object.assign(block, { words: watch(block.words), stats: watch(block.stats, CheckpointWord.REPLAYED_F64) });
-  const checkpointer = new Checkpointer(subscription, block, EVERY, {
+  const checkpointer = new Checkpointer(subscription, block, spec.every, {
     snapshot: () => {
       step();
       return world.state;
@@ -322,13 +328,14 @@ function lifeOf(world: World, thread: MortalThread): () => boolean {
   };
   const dispatcher = new Dispatcher(new ConsumerBlock(ConsumerBlock.create().source).words, control);
   let turn = 0;
-  return () => {
+  const run = (): boolean => {
     const next = [readers[turn % 2], readers[(turn + 1) % 2]].find(({ canRun }) => canRun);
     turn++;
     if (next !== undefined) dispatcher.burst(next, 1);
     else for (const reader of readers) reader.skip();
     return next !== undefined;
   };
+  return { checkpointer, run };
 }
 
 function readerOf(
@@ -387,5 +394,24 @@ describe('a module whose thread dies', () => {
       }
     }
     expect(pairs).toBeGreaterThan(500);
+  });
+
+  it('gives nothing back while it is shown again what it had, whoever asks', async () => {
+    const world = await newWorld(100);
+    const { record, test } = world;
+    const [member] = record.members;
+    const first = lifeOf(world, new MortalThread());
+    for (let delivery = 0; delivery < 3; delivery++) first.run();
+    takeOver(world);
+    const second = lifeOf(world, new MortalThread());
+    const positions = (): unknown[] =>
+      RANKS.map((rank) => [member.settled(test.producer, rank), member.gating(test.producer, rank)]);
+    const before = positions();
+    expect(second.run()).toBe(true);
+    expect(second.checkpointer.replay).toBeDefined();
+    second.checkpointer.ask();
+    expect(positions()).toEqual(before);
+    while (second.run());
+    expect(world.state).toEqual(world.delivered);
   });
 });

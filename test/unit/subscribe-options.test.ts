@@ -324,3 +324,29 @@ describe('a filter', () => {
     expect(problemsOf({ filter: [] })).toStrictEqual(['filter: got []; expected an object of conditions by field']);
   });
 });
+
+describe('the option checkpointEvery', () => {
+  it('is taken for a worker handler with one delivery at a time, on several threads by key too', () => {
+    expect(resolve({ checkpointEvery: 10 })).toMatchObject({ checkpointEvery: 10, maxCheckpointBytes: 64 * 1024 ** 2 });
+    const options = { checkpointEvery: 1, maxCheckpointBytes: 4096, threads: 3 };
+    expect(resolve(options)).toMatchObject({ ...options, mode: 'ordered' });
+  });
+
+  it.each<[object, string[], string?]>([
+    [{ checkpointEvery: 0 }, ['checkpointEvery: got 0; expected an integer of deliveries from 1 to 2,147,483,647']],
+    [{ checkpointEvery: 10, concurrency: 2 }, ['concurrency: got 2; expected 1 with checkpointEvery']],
+    [{ checkpointEvery: 10, order: 'none' }, ["order: got 'none'; expected 'key' with checkpointEvery"]],
+    [{ checkpointEvery: 10, lag: 'conflate' }, ["lag: got 'conflate'; expected 'block' with checkpointEvery"]],
+    [{ checkpointEvery: 10, once: true }, ['once: got true; expected false with checkpointEvery']],
+    [
+      { checkpointEvery: 10 },
+      [
+        "checkpointEvery: got 10; expected nothing: a function's state is on the bus's own thread, which is not replaced",
+      ],
+      FUNCTION,
+    ],
+    [{ maxCheckpointBytes: 4096 }, ['maxCheckpointBytes: got 4096; expected nothing, unless with checkpointEvery']],
+  ])('is refused where it cannot be kept: %j', (options, lines, handler) => {
+    expect(problemsOf(options, ['TICK'], handler)).toStrictEqual(lines);
+  });
+});

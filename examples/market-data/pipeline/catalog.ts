@@ -59,8 +59,12 @@ export const catalog = defineEvents({
   REPORT: { priority: 95, key: 'instrument', payload: { instrument: symbol(), stage: symbol(), state: any() } },
 });
 
-/** The default lanes, and between signal and market one for each stage. */
+/**
+ * The default lanes, and between signal and market one for each stage. Market data has more room than by default: a
+ * quarter of it is what a checkpoint may hold back, and books of many instruments take long to keep.
+ */
 export const lanes = {
+  market: { capacityBytes: 16 * 2 ** 20 },
   prediction: { maxPriority: 39 },
   features: { maxPriority: 49 },
   quotes: { maxPriority: 59 },

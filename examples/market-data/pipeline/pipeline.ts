@@ -23,7 +23,7 @@ export interface PipelineOutcome {
 }
 
 /** Deliveries from one checkpoint to the next, on each thread of a stage. */
-const CHECKPOINT_EVERY = 5_000;
+const CHECKPOINT_EVERY = 50_000;
 const LATEST_HALTS = 5;
 const STOP_MS = 10_000;
 // After a broken feed: enough for what is queued.

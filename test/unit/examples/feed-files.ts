@@ -1,3 +1,4 @@
+import { packValue, unpackCopy } from '../../../src/shared/codec-values.js';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,4 +39,9 @@ export function rowOf(event: MboEvent): string {
 
 export function csvOf(events: readonly MboEvent[]): string {
   return [HEADER, ...events.map(rowOf), ''].join('\n');
+}
+
+/** A state as a checkpoint gives it back. */
+export function kept<S>(state: S): S {
+  return unpackCopy(new Uint8Array(packValue(state))) as S;
 }

@@ -6,7 +6,7 @@ import { MovingRange } from '../../../examples/market-data/moving-range.js';
 import { ReportCollector } from '../../../examples/market-data/reports.js';
 import * as risk from '../../../examples/market-data/risk.js';
 import * as trades from '../../../examples/market-data/trades.js';
-import { someEvents } from './feed-files.js';
+import { kept, someEvents } from './feed-files.js';
 import { referenceBook } from './reference-book.js';
 
 const SECOND_NS = 1_000_000_000n;
@@ -168,5 +168,30 @@ describe('the report collector', () => {
     const collector = new ReportCollector();
     expect(collector.of('book')).toEqual({});
     expect(collector.received('book')).toBe(0);
+  });
+});
+
+describe('the handlers of market data', () => {
+  it.each([
+    ['book', book],
+    ['bars', bars],
+    ['trades', trades],
+    ['risk', risk],
+  ])('%s has its state back from a checkpoint', async (source, { onMarketData, snapshot, restore }) => {
+    const published: ReportEvent[] = [];
+    const publish = (event: HaltEvent | ReportEvent): Promise<void> => {
+      if (event.type === 'REPORT' && event.instrument === 'KEPT') published.push(event);
+      return Promise.resolve();
+    };
+    const context = { publish } as unknown as MarketContext;
+    for (const event of someEvents(2_000)) await onMarketData({ ...event, instrument: 'KEPT' }, context);
+    const state = kept(snapshot());
+    await onMarketData({ type: 'END', published: 0 }, context);
+    for (const event of someEvents(500)) await onMarketData({ ...event, instrument: 'KEPT' }, context);
+    restore(state as never);
+    await onMarketData({ type: 'END', published: 0 }, context);
+    expect(published).toHaveLength(2);
+    expect(published[0]).toMatchObject({ source, summary: { events: 2_000 } });
+    expect(published[1]).toEqual(published[0]);
   });
 });

@@ -31,8 +31,9 @@ describe('the command line of the example', () => {
   });
 
   it('takes every flag', () => {
-    const args = '--threads 4 --seconds 2 --rate 0 --instruments 3 --seed 9 --json'.split(' ');
-    expect(parse(...args)).toEqual({ threads: 4, seconds: 2, rate: 0, instruments: 3, seed: 9, json: true });
+    const args = '--threads 4 --seconds 2 --rate 0 --instruments 3 --seed 9 --kill-every 500 --json'.split(' ');
+    const taken = { threads: 4, seconds: 2, rate: 0, instruments: 3, seed: 9, killEvery: 500, json: true };
+    expect(parse(...args)).toEqual(taken);
   });
 
   it.each([
@@ -44,6 +45,7 @@ describe('the command line of the example', () => {
     ['--rate', '-1', 'from 0 to 100000000'],
     ['--rate', '1e3', 'from 0 to 100000000'],
     ['--instruments', '1001', 'from 1 to 1000'],
+    ['--kill-every', '0', 'from 1 to 100000000'],
     ['--seed', '4294967296', 'from 0 to 4294967295'],
     ['--feed', '', 'the path of a file'],
   ])('refuses %s %s, naming the flag, the value and what is accepted', (flag, value, accepted) => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Action, Side } from '../../../examples/market-data/order-book.js';
 import { mergeBooks, OrderBook } from '../../../examples/market-data/order-book.js';
-import { someEvents } from './feed-files.js';
+import { kept, someEvents } from './feed-files.js';
 import { referenceBook } from './reference-book.js';
 
 type Row = [action: Action, side: Side, orderId: bigint, price: number, size: number];
@@ -137,6 +137,18 @@ describe('an order book', () => {
     const book = new OrderBook();
     for (const event of events) book.apply(event);
     expect(book.summary()).toEqual(referenceBook(events));
+  });
+
+  it('goes on from a checkpoint, taken anywhere, as if it had never stopped', () => {
+    const events = someEvents(3_000);
+    for (const at of [0, 1, 700, 2_999]) {
+      const first = new OrderBook();
+      for (const event of events.slice(0, at)) first.apply(event);
+      const second = new OrderBook();
+      second.restore(kept(first.snapshot()));
+      for (const event of events.slice(at)) second.apply(event);
+      expect(second.summary()).toEqual(referenceBook(events));
+    }
   });
 });
 

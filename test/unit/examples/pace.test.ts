@@ -61,6 +61,17 @@ describe('publishAll', () => {
     expect(bus.admitted).toHaveLength(1_001);
   });
 
+  it('lets the killer strike after every so many events, and goes on when it is done', async () => {
+    const struck: number[] = [];
+    const bus = new NarrowBus(Infinity);
+    const kill = async (): Promise<void> => {
+      await Promise.resolve();
+      struck.push(bus.admitted.length);
+    };
+    await publishAll(bus, inBursts(someEvents(1_000), 7), { ...asFastAsPossible, killer: { every: 300, kill } });
+    expect(struck).toEqual([300, 600, 900]);
+  });
+
   it('is not faster than its rate', async () => {
     const startedAt = performance.now();
     await publishAll(new NarrowBus(Infinity), inBursts(someEvents(1_000), 10), { ...asFastAsPossible, rate: 10_000 });
