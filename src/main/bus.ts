@@ -1,4 +1,5 @@
 import type {
+  DeadLetters,
   DrainReport,
   EventBus,
   EventStream,
@@ -100,6 +101,10 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     }
     // One that was made meanwhile is attached on its own.
     for (const [record, handle] of this.#handles) if (record.state !== 'starting') handle.resolveReady();
+  }
+
+  get deadLetters(): DeadLetters {
+    return this.#incarnations.deadLetters;
   }
 
   publish(event: EventOf<C>): Promise<void> {

@@ -2,7 +2,7 @@
  * Subscriptions over the lives of their threads: how each comes to its thread, is paused, judged and taken away, whatever
  * happens to that thread meanwhile (succession.ts).
  */
-import type { ThreadMetrics } from '../shared/api.js';
+import type { DeadLetters, ThreadMetrics } from '../shared/api.js';
 import type { Catalog } from '../shared/catalog.js';
 import { Engine, nudge } from '../shared/engine.js';
 import { Outcome } from '../shared/layout.js';
@@ -198,6 +198,10 @@ export class Incarnations {
 
   threads(): ThreadMetrics[] {
     return this.wiring.slots.map((slot) => slot.metrics());
+  }
+
+  get deadLetters(): DeadLetters {
+    return this.#succession.deadLetters;
   }
 
   /** Warm threads that can be taken now. */

@@ -6,6 +6,7 @@ import type { RestartReason } from '../shared/api.js';
 import type { InFlight } from '../shared/delivery.js';
 import { Outcome, SubscriptionWord } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
+import type { MemoryDeadLetters } from './dead-letters.js';
 import type { Member, Redelivery } from './member.js';
 import type { Late } from './watchdog.js';
 
@@ -57,7 +58,7 @@ function isSame(a: Place, b: Place): boolean {
 }
 
 /** Moves a subscription's member to a fresh block. */
-export function inherit(member: Member, death: Death, log: Logger): void {
+export function inherit(member: Member, death: Death, log: Logger, letters: MemoryDeadLetters): void {
   const { record } = member;
   const decided: (() => void)[] = [];
   const repeated: Redelivery[] = [];
@@ -81,6 +82,14 @@ export function inherit(member: Member, death: Death, log: Logger): void {
       });
       continue;
     }
+    letters.add({
+      subscription: { id: record.id, name: record.name },
+      reason: outcome === Outcome.timedOut ? 'timedOut' : 'poison',
+      ...member.eventAt(address, position),
+      lane: record.lanes[rank].name,
+      attempts: attempt,
+      crashes: next.crashes,
+    });
     member.pass(address, position, outcome);
     decided.push(() => {
       record.count(rank, outcome);

@@ -2,8 +2,9 @@
  * One thread's share of a subscription, over all the threads that run it in turn: its block, its place in each lane, what
  * it has in flight. A subscription has one member for each thread that shares it.
  */
-import type { RestartReason } from '../shared/api.js';
+import type { DeadLetter, RestartReason } from '../shared/api.js';
 import { Claims } from '../shared/claims.js';
+import { toEpoch } from '../shared/clock.js';
 import { ConflationBlock, ConflationProgress, ConflationWord, ProgressWord } from '../shared/conflation-block.js';
 import { type RecordPlace, repairConflation, succeed } from '../shared/conflation-repair.js';
 import { ConflationReader, pendingKeys, settleDelivery, settleSkipped } from '../shared/conflation.js';
@@ -14,8 +15,11 @@ import { type Division, ownership } from '../shared/division.js';
 import type { RecordTest } from '../shared/filters.js';
 import { LaneView } from '../shared/lane.js';
 import { HEADER_BYTES, LaneWord, Outcome, SubscriptionBlock, SubscriptionWord, TYPE_MASK } from '../shared/layout.js';
-import { distance, later } from '../shared/sequence.js';
+import { distance, later, unwrap } from '../shared/sequence.js';
 import { SymbolReader } from '../shared/symbols.js';
+import type { EventType } from '../shared/catalog.js';
+import type { Memory } from '../shared/memory.js';
+import { compileDecoder } from '../shared/codec.js';
 import { Checkpoints } from './checkpoints.js';
 import type { Producer, SubscriptionRecord } from './record.js';
 
@@ -265,6 +269,32 @@ export class Member {
     }
   }
 
+  /** The event of a delivery in flight, as it was published. The bytes are whole: the lane is held by that very delivery. */
+  eventAt(address: number, position: number): Pick<DeadLetter, 'event' | 'publisher' | 'sequence' | 'publishedAt'> {
+    const { producer, rank } = this.#lane(address);
+    const { memory, at } = this.#recordAt(address, position);
+    const typeIndex = memory.i32[at >> 2] & TYPE_MASK;
+    const type = this.record.types.find(({ index }) => index === typeIndex);
+    if (type === undefined) throw new RangeError(`subscription "${this.record.name}" wants no type ${typeIndex}`);
+    return {
+      event: decoded(type, producer, memory, at),
+      publisher: producer.thread,
+      sequence: unwrap(memory.i32[(at >> 2) + 1], producer.block.stats[rank][LaneWord.RECORDS_F64]),
+      publishedAt: toEpoch(memory.f64[(at >> 3) + 1]),
+    };
+  }
+
+  #recordAt(address: number, position: number): RecordPlace {
+    if (this.division.mode !== 'conflated') {
+      const view = this.#view(address);
+      return { memory: view.memory, at: view.offset(position) };
+    }
+    const { block, progress } = this.#conflation(address);
+    const reader = new ConflationReader(block, progress);
+    reader.next(); // the same one, until it is settled
+    return { memory: reader.memory, at: reader.at };
+  }
+
   /** Moves to a fresh block, for the next incarnation. The old one is never written again. */
   moveOn(): void {
     const old = this.block;
@@ -412,5 +442,14 @@ export class Member {
     if (conflation === undefined)
       throw new RangeError(`subscription "${this.record.name}" conflates no lane ${address}`);
     return conflation;
+  }
+}
+
+/** What cannot be decoded (a value of `any()` that msgpack refuses) is known by its type only: a take-over must go on. */
+function decoded(type: EventType, { block }: Producer, memory: Memory, at: number): DeadLetter['event'] {
+  try {
+    return compileDecoder(type, new SymbolReader(block.symbols))(memory, at + HEADER_BYTES) as DeadLetter['event'];
+  } catch {
+    return { type: type.name };
   }
 }

@@ -26,6 +26,8 @@ export interface BusOptions {
   readonly watchdogIntervalMs?: number | undefined;
   /** After how many deaths of a thread over the same event that event is poison. Default 2. */
   readonly maxCrashes?: number | undefined;
+  /** Deliveries that are kept in `bus.deadLetters`, 0–1,000,000; with more, the oldest go. Default 1,000. */
+  readonly maxDeadLetters?: number | undefined;
   /** Time a pool thread has to start and to import its handlers; 0 = no limit. Default 30,000. */
   readonly startTimeoutMs?: number | undefined;
   /** Limit of `drain()`; 0 = no limit, the default. */
@@ -89,6 +91,7 @@ export interface ResolvedOptions {
   readonly spares: number;
   readonly watchdogIntervalMs: number;
   readonly maxCrashes: number;
+  readonly maxDeadLetters: number;
   readonly startTimeoutMs: number;
   readonly drainTimeoutMs: number;
   readonly stopTimeoutMs: number;
@@ -110,6 +113,7 @@ const DEFAULTS = {
   spares: 1,
   watchdogIntervalMs: 10,
   maxCrashes: 2,
+  maxDeadLetters: 1_000,
   startTimeoutMs: 30_000,
   drainTimeoutMs: 0,
   stopTimeoutMs: 30_000,
@@ -138,6 +142,7 @@ const busSchema = section({
   spares: integer('threads', 0, 64),
   watchdogIntervalMs: duration(1, 1_000),
   maxCrashes: integer('crashes', 1, 1_000_000),
+  maxDeadLetters: integer('letters', 0, 1_000_000),
   startTimeoutMs: timeoutMs,
   drainTimeoutMs: timeoutMs,
   stopTimeoutMs: timeoutMs,
@@ -205,6 +210,7 @@ export function resolveOptions(options: unknown, catalog: Catalog): ResolvedOpti
     spares: given.spares ?? DEFAULTS.spares,
     watchdogIntervalMs: given.watchdogIntervalMs ?? DEFAULTS.watchdogIntervalMs,
     maxCrashes: given.maxCrashes ?? DEFAULTS.maxCrashes,
+    maxDeadLetters: given.maxDeadLetters ?? DEFAULTS.maxDeadLetters,
     startTimeoutMs: given.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
     drainTimeoutMs: given.drainTimeoutMs ?? DEFAULTS.drainTimeoutMs,
     stopTimeoutMs: given.stopTimeoutMs ?? DEFAULTS.stopTimeoutMs,

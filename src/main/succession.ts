@@ -11,6 +11,7 @@ import { repair } from '../shared/lane.js';
 import { ConsumerWord, LaneWord } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { rouse } from '../shared/parking.js';
+import { MemoryDeadLetters } from './dead-letters.js';
 import { type Death, inherit, suspect } from './inheritance.js';
 import type { ResolvedOptions } from './options.js';
 import { after, backOffMs, Pool, type PoolThread, STARTS, tooLate } from './pool.js';
@@ -29,6 +30,7 @@ export class Succession {
   readonly #log: Logger;
   readonly #pool: Pool;
   readonly spares: Spares;
+  readonly deadLetters: MemoryDeadLetters;
   #started = false;
   #closing = false;
 
@@ -40,6 +42,7 @@ export class Succession {
     this.#log = log;
     this.#onTakeOver = onTakeOver;
     this.#pool = new Pool(options);
+    this.deadLetters = new MemoryDeadLetters(options.maxDeadLetters);
     this.spares = new Spares(this.#pool, options, wiring, log);
   }
 
@@ -135,7 +138,7 @@ export class Succession {
     slot.succeed(reason);
     // One that is still being attached has read nothing; publishers are seeding the very block that it has.
     const members = running.filter(({ record }) => readsAlready(record));
-    for (const member of members) inherit(member, death, this.#log);
+    for (const member of members) inherit(member, death, this.#log, this.deadLetters);
     this.rewire(slot, members);
     this.#rouseAll();
     this.#onTakeOver();

@@ -349,7 +349,40 @@ export interface StopReport {
   readonly durationMs: number;
 }
 
+/** A delivery that cost its thread, and is not made again. */
+export interface DeadLetter {
+  /** From 1, in the order in which they were set aside. */
+  readonly id: number;
+  readonly subscription: { readonly id: number; readonly name: string };
+  /** `'poison'`: its thread died on it `maxCrashes` times. `'timedOut'`: its thread was terminated at its deadline. */
+  readonly reason: 'poison' | 'timedOut';
+  /** The whole event as it was published, its `type` among the fields. */
+  readonly event: Readonly<Record<string, unknown>>;
+  /** Where it was published, as its handler's context said. */
+  readonly lane: string;
+  readonly publisher: number;
+  readonly sequence: number;
+  /** Milliseconds since the Unix epoch, as `setAsideAt`. */
+  readonly publishedAt: number;
+  readonly setAsideAt: number;
+  /** How often its handler was started, and how often its thread died by itself meanwhile. */
+  readonly attempts: number;
+  readonly crashes: number;
+}
+
+/** The deliveries that were set aside, in memory. */
+export interface DeadLetters {
+  readonly count: number;
+  /** How many had to go because more than `maxDeadLetters` came. */
+  readonly evicted: number;
+  /** Oldest first; a copy. */
+  list(): DeadLetter[];
+  /** Forgets all of them. @returns How many. */
+  purge(): number;
+}
+
 export interface EventBus<C extends Catalog> {
+  readonly deadLetters: DeadLetters;
   /** Starts the pool, imports every handler module and checks every export. Rejects, with everything closed again, if one fails. */
   start(): Promise<void>;
   /** Offers an event; the promise resolves when it is admitted. When the lane has room that is at once, with no promise made. */

@@ -16,6 +16,7 @@ import { ConsumerBlock, FlightWord } from '../../src/shared/layout.js';
 import { distance, later } from '../../src/shared/sequence.js';
 import { LocalSubscription } from '../../src/shared/subscription.js';
 import { SymbolReader } from '../../src/shared/symbols.js';
+import { MemoryDeadLetters } from '../../src/main/dead-letters.js';
 import { inherit, suspect } from '../../src/main/inheritance.js';
 import type { SubscriptionRecord } from '../../src/main/record.js';
 import { CATALOG, keepingLog, lanesWith, TestEngine, type TestEvent } from '../support/engine.js';
@@ -251,7 +252,7 @@ async function newWorld(every = EVERY): Promise<World> {
 interface Life {
   readonly checkpointer: Checkpointer;
   /** Runs one delivery of one lane, the next time one of the other. @returns Whether there was one. */
-  run(): boolean;
+  readonly run: () => boolean;
 }
 
 /** A life of the subscription's thread, which lives to make so many stores. @returns Whether it has died. */
@@ -359,7 +360,12 @@ function readerOf(
 function takeOver({ record }: World): void {
   const [member] = record.members;
   const suspicion = suspect(member.inFlight);
-  inherit(member, { reason: 'crash', late: [], maxCrashes: 99, lingers: false, suspicion }, log);
+  inherit(
+    member,
+    { reason: 'crash', late: [], maxCrashes: 99, lingers: false, suspicion },
+    log,
+    new MemoryDeadLetters(1),
+  );
 }
 
 describe('a module whose thread dies', () => {

@@ -11,6 +11,7 @@ import { ConsumerBlock, FlightWord } from '../../src/shared/layout.js';
 import { type AnyReader, Reader } from '../../src/shared/reader.js';
 import { LocalSubscription } from '../../src/shared/subscription.js';
 import { SymbolReader } from '../../src/shared/symbols.js';
+import { MemoryDeadLetters } from '../../src/main/dead-letters.js';
 import { inherit, suspect } from '../../src/main/inheritance.js';
 import type { SubscriptionRecord } from '../../src/main/record.js';
 import type { ResolvedSubscribeOptions } from '../../src/main/subscribe-options.js';
@@ -168,7 +169,12 @@ function takeOver({ record }: World): number {
   const [member] = record.members;
   const { redeliveries } = member;
   const suspicion = suspect(member.inFlight);
-  inherit(member, { reason: 'crash', late: [], maxCrashes: 9, lingers: false, suspicion }, log);
+  inherit(
+    member,
+    { reason: 'crash', late: [], maxCrashes: 9, lingers: false, suspicion },
+    log,
+    new MemoryDeadLetters(1),
+  );
   return member.redeliveries.filter((redelivery) => !redeliveries.includes(redelivery)).length;
 }
 

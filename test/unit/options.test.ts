@@ -30,7 +30,7 @@ const CAPACITY_RULE = 'a power of two of bytes from 1,024 to 1,073,741,824';
 const MS = 'a number of ms from 0 to 2,147,483,647';
 const MS_OR_NONE = `${MS} (0 = no limit)`;
 const BUS_NAMES =
-  'threads, lanes, timeoutMs, graceMs, exitWaitMs, spares, watchdogIntervalMs, maxCrashes, startTimeoutMs, drainTimeoutMs, ' +
+  'threads, lanes, timeoutMs, graceMs, exitWaitMs, spares, watchdogIntervalMs, maxCrashes, maxDeadLetters, startTimeoutMs, drainTimeoutMs, ' +
   'stopTimeoutMs, symbols, starvation, spinMicros, logger, metricsLogIntervalMs, resourceLimits, execArgv, env';
 
 const bad: [options: unknown, line: string][] = [
@@ -238,6 +238,7 @@ describe('resolveOptions', () => {
       spares: 1,
       watchdogIntervalMs: 10,
       maxCrashes: 2,
+      maxDeadLetters: 1_000,
       startTimeoutMs: 30_000,
       drainTimeoutMs: 0,
       stopTimeoutMs: 30_000,

@@ -59,6 +59,8 @@ export class Script {
   /** Lets nothing more happen: the bus is being stopped. */
   cancel(): void {
     this.#acts.length = 0;
+    // One that is just coming is told that it is too late.
+    for (const act of this.#underWay) act.catch(() => undefined);
   }
 
   #actsOf(plan: SubscriptionPlan): Act[] {
