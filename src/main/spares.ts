@@ -20,6 +20,11 @@ export class Spares {
   /** Spares in a row that have come to nothing. */
   #failures = 0;
   #closing = false;
+  #close: () => void = () => undefined;
+  /** What waits for its time does not wait beyond this. */
+  readonly #closed = new Promise<void>((resolve) => {
+    this.#close = resolve;
+  });
 
   constructor(pool: Pool, options: ResolvedOptions, wiring: Wiring, log: Logger) {
     this.#pool = pool;
@@ -86,6 +91,7 @@ export class Spares {
    */
   async close(): Promise<void> {
     this.#closing = true;
+    this.#close();
     this.#ready.length = 0;
     const waitMs = Math.max(1, this.#options.exitWaitMs);
     await Promise.race([Promise.all(this.#warming), after(waitMs, () => undefined)]);
@@ -100,7 +106,7 @@ export class Spares {
 
   async #warm(): Promise<void> {
     const wait = backOffMs(this.#failures);
-    if (wait > 0) await after(wait, () => undefined);
+    if (wait > 0) await Promise.race([after(wait, () => undefined), this.#closed]);
     if (this.#closing) return;
     const thread = await this.#pool.spawn('a spare thread');
     this.#living.add(thread);
