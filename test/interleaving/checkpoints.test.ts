@@ -250,7 +250,7 @@ async function newWorld(every = EVERY): Promise<World> {
 interface Life {
   readonly checkpointer: Checkpointer;
   /** Runs one delivery of one lane, the next time one of the other. @returns Whether there was one. */
-  run(): boolean;
+  readonly run: () => boolean;
 }
 
 /** A life of the subscription's thread, which lives to make so many stores. @returns Whether it has died. */
@@ -304,7 +304,7 @@ function lifeOf(world: World, thread: MortalThread): Life {
   const seen = { words: watch(subscription.words), stats: watch(subscription.stats, FlightWord.beforeF64(0)) };
   for (const views of [subscription, subscription.block, ...subscription.deliveries]) Object.assign(views, seen);
   Object.assign(block, { words: watch(block.words), stats: watch(block.stats, CheckpointWord.REPLAYED_F64) });
-  const checkpointer = new Checkpointer(subscription, block, spec.every, {
+  const checkpointer = new Checkpointer(subscription, block, spec, {
     snapshot: () => {
       step();
       return world.state;
