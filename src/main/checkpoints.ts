@@ -24,6 +24,9 @@ export class Checkpoints {
   #block: CheckpointBlock;
   #isLost = false;
   #skipped: readonly Skipped[] = [];
+  /** Lives in a row that ended while a checkpoint was taken, and had taken none before. */
+  #deaths = 0;
+  #isBarred = false;
   /** Of lives that have ended. */
   readonly #carried = { taken: 0, failed: 0, lastBytes: 0, totalMs: 0, maxMs: 0, replayed: 0 };
 
@@ -37,7 +40,7 @@ export class Checkpoints {
   }
 
   get spec(): CheckpointSpec {
-    return { ...this.#block.source, every: this.#every, skipped: this.#skipped };
+    return { ...this.#block.source, every: this.#every, skipped: this.#skipped, isBarred: this.#isBarred };
   }
 
   /** Whether the state of the life before was lost, and none has been kept since. */
@@ -54,6 +57,21 @@ export class Checkpoints {
   startOf(address: number, serial: number, gating: Mark): Mark {
     const mark = this.#block.current.laneAt(address, serial);
     return mark === undefined || distance(gating.position, mark.position) >= 0 ? gating : mark;
+  }
+
+  /** A life has ended. @param taking Whether a checkpoint was being taken. */
+  end(taking: boolean): void {
+    if (this.#block.stats[CheckpointWord.TAKEN_F64] > 0) this.#deaths = 0;
+    if (!taking) return;
+    this.#deaths++;
+    this.#carried.failed++;
+  }
+
+  /** Whether there are to be no more, from now on: taking one has ended so many threads. */
+  bar(maxDeaths: number): boolean {
+    if (this.#isBarred || this.#deaths < maxDeaths) return false;
+    this.#isBarred = true;
+    return true;
   }
 
   /** A delivery that was in flight when its thread died has an outcome: it is not shown again. */

@@ -102,6 +102,10 @@ export function inherit(member: Member, death: Death, log: Logger, letters: Memo
       );
     });
   }
+  if (member.checkpoints?.bar(death.maxCrashes) === true) {
+    const { name } = record;
+    log.fatal({ subscription: name }, 'taking a checkpoint ends the thread each time: there will be no more of them');
+  }
   record.moveOn(member);
   member.liveAgain(death.reason);
   for (const count of decided) count();

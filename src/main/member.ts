@@ -244,9 +244,13 @@ export class Member {
       if (lingers) this.fenced = [...this.fenced, dead];
       for (const block of this.record.allClaims) new Claims(block, this.claimant).inherit(dead);
     }
-    return recover(this.block, this.#shape.lanes, (address, position, outcome) => {
+    const found = recover(this.block, this.#shape.lanes, (address, position, outcome) => {
       this.pass(address, position, outcome);
     });
+    // Behind the last lane's address: it was not a delivery that its thread ended under.
+    const inFlight = found.filter(({ address }) => address < this.#shape.addresses);
+    this.checkpoints?.end(inFlight.length < found.length);
+    return inFlight;
   }
 
   /** D5 in the place of a thread that is gone. */

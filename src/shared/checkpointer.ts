@@ -25,7 +25,8 @@ import { type CheckpointBlock, CheckpointWord } from './checkpoint-block.js';
 import type { CheckpointedReader } from './checkpointed-reader.js';
 import { now } from './clock.js';
 import { packValue } from './codec-values.js';
-import { LaneWord } from './layout.js';
+import type { CheckpointSpec } from './control.js';
+import { FlightWord, LaneWord } from './layout.js';
 import { Replay, type Skipped } from './replay.js';
 import { distance } from './sequence.js';
 import type { Handling, LocalSubscription } from './subscription.js';
@@ -49,6 +50,7 @@ export class Checkpointer {
   /** Deliveries that a successor would be shown again. */
   #since = 0;
   readonly #every: number;
+  readonly #isBarred: boolean;
   /** Value of `#since` from which on the next one is due. */
   #due: number;
   readonly #module: NonNullable<Handling['checkpoints']>;
@@ -63,14 +65,16 @@ export class Checkpointer {
   #first: CheckpointedReader | undefined;
   #replay: Replay | undefined;
 
+  /** @param isBarred Whether none is taken any more, since each ends the thread. */
   constructor(
     subscription: LocalSubscription,
     block: CheckpointBlock,
-    every: number,
+    { every, isBarred }: Pick<CheckpointSpec, 'every' | 'isBarred'>,
     module: NonNullable<Handling['checkpoints']>,
   ) {
     this.block = block;
     this.#every = every;
+    this.#isBarred = isBarred;
     this.#due = every;
     this.#module = module;
     this.#subscription = subscription;
@@ -165,6 +169,14 @@ export class Checkpointer {
     const begun = now();
     const { block } = this;
     const { stats } = block;
+    if (this.#isBarred) {
+      this.#due = this.#since + this.#every;
+      if (need === 'short') this.#giveUp();
+      return;
+    }
+    const { words } = this.#subscription;
+    const laneIndex = FlightWord.laneIndex(0);
+    words[laneIndex] = block.addresses + 1; // no lane's: a snapshot that hangs is late, one that dies is found, see Member.finish
     const readers = this.#subscription.readers as CheckpointedReader[];
     let bytes: Uint8Array;
     try {
@@ -175,9 +187,11 @@ export class Checkpointer {
       }
       block.next.writeState(bytes); // K1
     } catch (error) {
+      words[laneIndex] = 0;
       this.#fail(error, need);
       return;
     }
+    words[laneIndex] = 0;
     block.next.begin(readers.map((reader) => reader.mark));
     block.commit('whole'); // K2
     const ms = now() - begun;
@@ -203,6 +217,12 @@ export class Checkpointer {
       { err: error },
       'checkpoint failed and room has run short: if the thread dies before the next one, the state is lost',
     );
+    this.#giveUp();
+  }
+
+  /** Room is given back without a checkpoint: nothing could be shown to a successor again. */
+  #giveUp(): void {
+    if (this.isLost) return;
     this.block.next.begin([]);
     this.block.commit('lost');
     this.#forgetHeld();

@@ -64,6 +64,8 @@ export interface CheckpointSpec extends CheckpointSource {
   readonly every: number;
   /** Deliveries since the last one that killed their thread, and are not to do so again. */
   readonly skipped: readonly Skipped[];
+  /** Whether none is taken any more, since each ends the thread. */
+  readonly isBarred: boolean;
 }
 
 export interface Redelivery {

@@ -340,8 +340,7 @@ function checkpointerFor(
   handling: Handling,
 ): Checkpointer | undefined {
   if (checkpoints === undefined || handling.checkpoints === undefined) return undefined;
-  const { every } = checkpoints;
-  return new Checkpointer(subscription, new CheckpointBlock(checkpoints), every, handling.checkpoints);
+  return new Checkpointer(subscription, new CheckpointBlock(checkpoints), checkpoints, handling.checkpoints);
 }
 
 /** Makes a thread that runs handlers look at its lanes and its subscriptions' states again, wherever it is. */

@@ -363,6 +363,18 @@ describe('a checkpoint that fails', () => {
     },
   );
 
+  it.each(['exits', 'hangs'])('because snapshot %s is not tried for ever', async (why) => {
+    const timing = { timeoutMs: 50, graceMs: 10, maxCrashes: 2 };
+    const setting = await start({ checkpointEvery: 10 }, { env: { SNAPSHOT: why }, ...timing });
+    const { bus, subscription } = setting;
+    const events = range(95).map(tick);
+    for (const event of events) await bus.publish(event);
+    await expectState(setting, events);
+    expect(deathsOf(bus)).toBe(2);
+    expect(subscription.metrics()).toMatchObject({ owed: 96, processed: 96, redelivered: 0, exact: true });
+    expect(subscription.metrics().checkpoints).toMatchObject({ taken: 0, failed: 2 });
+  });
+
   it('while room runs short gives the state up, not the lane, and a successor is told so', async () => {
     const setting = await start(
       { checkpointEvery: 10 },

@@ -306,7 +306,7 @@ function lifeOf(world: World, thread: MortalThread): Life {
   const seen = { words: watch(subscription.words), stats: watch(subscription.stats, FlightWord.beforeF64(0)) };
   for (const views of [subscription, subscription.block, ...subscription.deliveries]) Object.assign(views, seen);
   Object.assign(block, { words: watch(block.words), stats: watch(block.stats, CheckpointWord.REPLAYED_F64) });
-  const checkpointer = new Checkpointer(subscription, block, spec.every, {
+  const checkpointer = new Checkpointer(subscription, block, spec, {
     snapshot: () => {
       step();
       return world.state;

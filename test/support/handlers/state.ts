@@ -42,6 +42,12 @@ export function snapshot(): unknown {
   switch (process.env.SNAPSHOT) {
     case 'throws':
       throw new RangeError('no snapshot');
+    case 'exits':
+      process.exit(4);
+      break;
+    case 'hangs':
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      break;
     case 'is a promise':
       return Promise.reject(new Error('later'));
     case 'has a function':
