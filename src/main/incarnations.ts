@@ -242,7 +242,11 @@ export class Incarnations {
     await Promise.all(
       record.reads.map(async (producer) => {
         const slot = this.wiring.slots[producer.thread];
-        const at = producer.dead || !slot.told ? snapshotOf(producer.block) : await this.#snapshot(slot, record);
+        // The first cut holds, if a thread was lost and this is tried again: where events are conflated, nothing was put
+        // aside since.
+        const at =
+          record.cutOf(producer) ??
+          (producer.dead || !slot.told ? snapshotOf(producer.block) : await this.#snapshot(slot, record));
         record.cut(producer, at);
         for (const rank of record.ranks) cuts.set(producer.index * lanes + rank, at.cursors[rank]);
       }),

@@ -28,7 +28,7 @@ import {
   SubscriptionWord,
   TimingWord,
 } from '../shared/layout.js';
-import { laneOf } from '../shared/outbox.js';
+import { laneOf, type ProducerSnapshot } from '../shared/outbox.js';
 import type { ResolvedLane } from './lane-options.js';
 import { sumCheckpoints } from './checkpoints.js';
 import { Member } from './member.js';
@@ -46,7 +46,7 @@ export interface Producer {
 /** Which of a producer's events are owed to a subscription: those after `baseline`, up to `cut` if it has ended. */
 interface Reading {
   readonly baseline: readonly number[];
-  cut: { readonly published: readonly number[]; readonly cursors: readonly number[] } | undefined;
+  cut: ProducerSnapshot | undefined;
 }
 
 export interface RecordSetup {
@@ -167,8 +167,13 @@ export class SubscriptionRecord {
     this.read(producer, [...producer.block.published]);
   }
 
+  /** Where the producer stood when the subscription ended; undefined before. */
+  cutOf(producer: Producer): ProducerSnapshot | undefined {
+    return this.#reads.get(producer)?.cut;
+  }
+
   /** Nothing that the producer publishes later is owed. */
-  cut(producer: Producer, at: { readonly published: readonly number[]; readonly cursors: readonly number[] }): void {
+  cut(producer: Producer, at: ProducerSnapshot): void {
     const reading = this.#reads.get(producer);
     if (reading !== undefined) reading.cut = at;
   }

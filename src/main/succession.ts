@@ -10,6 +10,7 @@ import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { repair } from '../shared/lane.js';
 import { ConsumerWord, LaneWord } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
+import { snapshotOf } from '../shared/outbox.js';
 import { rouse } from '../shared/parking.js';
 import { MemoryDeadLetters } from './dead-letters.js';
 import { type Death, inherit, suspect } from './inheritance.js';
@@ -19,7 +20,7 @@ import type { Member } from './member.js';
 import { isLost, rethrowUnlessLost, type Slot } from './slot.js';
 import { Spares } from './spares.js';
 import type { Late } from './watchdog.js';
-import { readsAlready, toProducerSpec, type Wiring } from './wiring.js';
+import { isClosed, readsAlready, toProducerSpec, type Wiring } from './wiring.js';
 
 /** Next spare after one has been taken. In ms. */
 const REFILL_MS = 20;
@@ -100,6 +101,8 @@ export class Succession {
     for (const record of this.#wiring.records) {
       if (record.options.mode !== 'conflated' || !record.reads.includes(producer)) continue;
       for (const member of record.members) member.repair(producer, last);
+      // Whoever goes on with these lanes does not put anything aside for it.
+      if (isClosed(record)) record.cut(producer, record.cutOf(producer) ?? snapshotOf(producer.block));
     }
     producer.dead = true;
     if (lost > 0)
@@ -108,7 +111,8 @@ export class Succession {
 
   /** Tells all producers which words hold them back now, and whom to ring. */
   rewire(slot: Slot, members: readonly Member[]): void {
-    const gates = members.map((member) => this.#wiring.gate(member));
+    const open = members.filter(({ record }) => !isClosed(record));
+    const gates = open.map((member) => this.#wiring.gate(member));
     const { consumerId } = slot;
     void Promise.all(this.#wiring.slots.map((publisher) => publisher.tell('openGates', gates, false))).then(
       async () => {

@@ -120,7 +120,7 @@ export class Wiring {
       own: toProducerSpec(slot.producer),
       producers: this.producers.map(toProducerSpec),
       gates: this.records
-        .filter((record) => record.reads.includes(slot.producer) && !record.ended)
+        .filter((record) => record.reads.includes(slot.producer) && !record.ended && !isClosed(record))
         .flatMap((record) => record.members.map((member) => this.gate(member))),
     };
   }
@@ -231,6 +231,14 @@ export class Wiring {
 /** A publishing thread's lanes, as others are told of them. */
 export function toProducerSpec({ index, thread, block }: Producer): ProducerSpec {
   return { index, thread, block: block.source };
+}
+
+/**
+ * Whether publishers are told of the subscription no more. What is conflated is cut off where a publisher closes its gate:
+ * opened again, for a successor that is only to discard what there is, it would put aside what is not owed.
+ */
+export function isClosed({ state, options }: SubscriptionRecord): boolean {
+  return state === 'ending' && options.mode === 'conflated';
 }
 
 /** Whether the subscription reads somewhere: all but one that is being attached, and one that has ended. */
