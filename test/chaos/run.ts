@@ -97,12 +97,14 @@ export async function runChaos(plan: ChaosPlan): Promise<Ran> {
         'was released by stop',
       );
     }
+    // Together: a handler that was given up on the bus's own thread may go on, and publish, at any time.
     const metrics = bus.metrics();
+    const offers = journal.readOffers();
     await bus.stop();
     await settled(() => living.size === 0);
     return {
       plan,
-      offers: journal.readOffers(),
+      offers,
       calls: journal.readCalls(),
       subscribed: script.subscribed,
       drained,
