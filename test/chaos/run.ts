@@ -105,7 +105,7 @@ export async function runChaos(plan: ChaosPlan): Promise<Ran> {
     return {
       plan,
       offers,
-      calls: journal.readCalls(),
+      calls: journal.readCalls().filter(({ id }) => id < offers.length),
       subscribed: script.subscribed,
       drained,
       metrics,
