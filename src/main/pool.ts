@@ -9,6 +9,13 @@ import { type Answer, type ControlPort, READY, type ReadyWord, type WorkerContro
 import { ErrorCode, fromErrorRecord, LanebusError } from '../shared/errors.js';
 import type { ResolvedOptions } from './options.js';
 
+/** A thread has ended, by whatever: another one may do better. */
+export class ThreadDied extends LanebusError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(ErrorCode.THREAD_LOST, message, options);
+  }
+}
+
 /** A thread that cannot start is tried this often in a row: again at once, then after 100 ms, doubled each time. */
 export const STARTS = 6;
 const RETRY_MS = 100;
@@ -51,11 +58,8 @@ export class Pool {
     // Piscina starts one for each task. If it dies before it can take one, the task waits, and no other is started for it.
     const starting = this.#piscina.threads.find((thread) => !before.has(thread));
     const failed = task.then(
-      () => new LanebusError(ErrorCode.THREAD_LOST, `${name} ended while it was starting`),
-      (error: unknown) =>
-        new LanebusError(ErrorCode.THREAD_LOST, `${name} could not start: ${String(error)}`, {
-          cause: error,
-        }),
+      () => new ThreadDied(`${name} ended while it was starting`),
+      (error: unknown) => new ThreadDied(`${name} could not start: ${String(error)}`, { cause: error }),
     );
     const ready = new Promise<ReadyWord>((resolve) => {
       port1.on('message', function listen(word: Partial<ReadyWord>) {
@@ -66,7 +70,7 @@ export class Pool {
     });
     const died = new Promise<LanebusError>((resolve) => {
       starting?.once('exit', () => {
-        resolve(new LanebusError(ErrorCode.THREAD_LOST, `${name} ended before it had started`));
+        resolve(new ThreadDied(`${name} ended before it had started`));
       });
     });
     const started = await Promise.race([ready, failed, died, tooLate(this.#startTimeoutMs, `${name} did not start`)]);
@@ -138,7 +142,7 @@ export class PoolThread {
     this.forsake = forsake;
     this.#lost = Promise.race([this.exited, forsaken]).then(() => {
       port.close();
-      throw new LanebusError(ErrorCode.THREAD_LOST, `${this.name} has ended`);
+      throw new ThreadDied(`${this.name} has ended`);
     });
     this.#lost.catch(() => undefined);
   }

@@ -15,13 +15,15 @@ import { rouse } from '../shared/parking.js';
 import { MemoryDeadLetters } from './dead-letters.js';
 import { type Death, inherit, suspect } from './inheritance.js';
 import type { ResolvedOptions } from './options.js';
-import { after, backOffMs, Pool, type PoolThread, STARTS, tooLate } from './pool.js';
+import { after, backOffMs, Pool, type PoolThread, STARTS, ThreadDied, tooLate } from './pool.js';
 import type { Member } from './member.js';
 import { isLost, rethrowUnlessLost, type Slot } from './slot.js';
 import { Spares } from './spares.js';
 import type { Late } from './watchdog.js';
 import { isClosed, readsAlready, toProducerSpec, type Wiring } from './wiring.js';
 
+/** `start` tries a thread so often that dies meanwhile: a module that ends each thread is to fail it soon. */
+const FIRST_STARTS = 3;
 /** Next spare after one has been taken. In ms. */
 const REFILL_MS = 20;
 
@@ -52,10 +54,10 @@ export class Succession {
     return this.#closing;
   }
 
-  /** Starts all threads at once. Rejects with the first error; a thread that dies before all run has no successor. */
+  /** Starts all threads at once. Rejects with the first error of a module, or when a thread dies each time. */
   async start(): Promise<void> {
     const { pool } = this.#wiring;
-    for (const slot of pool) slot.running = this.#launch(slot);
+    for (const slot of pool) slot.running = this.#launchFirst(slot);
     await Promise.all(pool.map((slot) => slot.running));
     this.#started = true;
     // One that has died since its own set-up was answered.
@@ -182,6 +184,20 @@ export class Succession {
     const members = readers.flatMap((record) => record.members);
     const reads = members.map((member) => ({ id: member.id, read: member.readSpec(producer) }));
     for (const other of this.#wiring.slots) void other.tell('addProducer', toProducerSpec(producer), reads);
+  }
+
+  /** Nothing was published yet, so a thread that dies leaves its blocks as they were made. */
+  async #launchFirst(slot: Slot): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#launch(slot);
+        return;
+      } catch (error) {
+        if (!(error instanceof ThreadDied) || attempt === FIRST_STARTS || this.#closing) throw error;
+        this.#log.error({ thread: slot.index, err: error }, 'a thread has died while it started, trying again');
+        await after(backOffMs(attempt) + 1, () => undefined);
+      }
+    }
   }
 
   async #relaunch(slot: Slot): Promise<void> {

@@ -89,7 +89,7 @@ export class Wiring {
     const index = this.#freeIndexes.shift();
     if (index === undefined)
       throw new LanebusError(ErrorCode.THREAD_LOST, 'too many dead threads whose lanes are not drained');
-    const block = this.#prepared.pop() ?? this.#newBlock();
+    const block = this.#prepared.shift() ?? this.#newBlock(); // oldest first: their serial numbers tell who came later
     const producer = { index, thread, block, dead: false };
     this.producers.push(producer);
     return producer;

@@ -291,6 +291,7 @@ describe('a full lane', () => {
     signals.pause();
     for (const n of range(100)) await bus.publish(tick(n));
     await expect.poll(() => ticks.metrics().processed).toBe(100);
+    await expect.poll(() => notes.of('published').length + notes.of('refused').length).toBe(100);
     const published = notes.of('published').length;
     expect(published).toBeGreaterThan(0);
     expect(notes.of('refused').length).toBe(100 - published);
