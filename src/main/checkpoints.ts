@@ -8,8 +8,9 @@ import type { CheckpointSpec } from '../shared/control.js';
 import type { Skipped } from '../shared/replay.js';
 import { distance } from '../shared/sequence.js';
 
-/** Entries of the order log, at most: 128 KiB for each of two places. */
+/** Entries of the order log: up to 128 KiB for each of two places; and some to go on with where a checkpoint fails. */
 const MAX_ENTRIES = 16_384;
+const MIN_ENTRIES = 1_024;
 
 /** A place in a lane. */
 interface Mark {
@@ -33,7 +34,7 @@ export class Checkpoints {
   /** @param addresses Number of rings that the member may read. */
   constructor(every: number, maxBytes: number, addresses: number) {
     // A delivery makes one entry at most, so the log is not full before a checkpoint is due, unless that is very late.
-    this.#shape = { addresses, entries: Math.min(every, MAX_ENTRIES) };
+    this.#shape = { addresses, entries: Math.max(MIN_ENTRIES, Math.min(every, MAX_ENTRIES)) };
     this.#every = every;
     this.#maxBytes = maxBytes;
     this.#block = CheckpointBlock.create(this.#shape, [claimRegion(maxBytes), claimRegion(maxBytes)]);

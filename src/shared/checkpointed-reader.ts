@@ -14,6 +14,8 @@ export class CheckpointedReader extends Reader {
   readonly checkpointer: Checkpointer;
   /** The first record since the last checkpoint that a successor must see; GATING does not pass it. */
   held: number | undefined;
+  /** Position that SETTLED and its sequence were last told of together. */
+  #told: number;
   readonly #serial: number;
   readonly #holdBytes: number;
   readonly #readSequenceIndex: number;
@@ -34,6 +36,7 @@ export class CheckpointedReader extends Reader {
     const start = subscription.words[this.gatingIndex];
     this.position = start;
     this.flushed = start;
+    this.#told = subscription.words[this.settledIndex];
     const mark = checkpointer.block.current.laneAt(this.address, this.#serial);
     if (mark !== undefined) this.missed = mark.missed;
     if (this.isBehind) this.held = start;
@@ -120,12 +123,7 @@ export class CheckpointedReader extends Reader {
   override giveBack(): void {
     // While it is shown again what it was delivered before, SETTLED is ahead of its position.
     if (this.checkpointer.replay !== undefined) return;
-    const { words, block } = this.subscription;
-    if (this.position !== this.flushed) {
-      if (this.missed !== 0) block.noteUntold(this.address, this.position, this.missed);
-      words[this.#readSequenceIndex] = this.#sequence;
-      Atomics.store(words, this.settledIndex, this.position);
-    }
+    this.#tell();
     this.checkpointer.look(this);
     this.#free();
   }
@@ -133,6 +131,7 @@ export class CheckpointedReader extends Reader {
   /** K3: a checkpoint was taken here. */
   letGo(): void {
     this.held = undefined;
+    this.#tell();
     this.#free();
   }
 
@@ -141,6 +140,17 @@ export class CheckpointedReader extends Reader {
     this.checkpointer.stop();
     while (this.isBehind) this.goPast(this.lane.offset(this.position));
     this.held = undefined;
+  }
+
+  /** Everything before the position has its outcome, records that are not for this thread among it. */
+  #tell(): void {
+    const { position } = this;
+    if (position === this.#told) return;
+    const { words, block } = this.subscription;
+    if (this.missed !== 0) block.noteUntold(this.address, position, this.missed);
+    words[this.#readSequenceIndex] = this.#sequence;
+    Atomics.store(words, this.settledIndex, position);
+    this.#told = position;
   }
 
   /** C3, up to what a successor must see. */

@@ -202,7 +202,7 @@ export class Checkpointer {
     this.#since = 0;
     this.#due = this.#every;
     this.#failing = false;
-    this.#forgetHeld(); // K3: whoever gets the room finds the checkpoint counted
+    this.#forgetHeld(); // K3, last: a publisher that goes on finds the checkpoint counted
   }
 
   #fail(error: unknown, need: Need): void {

@@ -150,7 +150,7 @@ describe('a module with snapshot and restore', () => {
     }
     await expectState(setting, events);
     expectExact(bus.metrics());
-  }, 180_000);
+  }, 600_000);
 
   it.each([
     ['on one thread', { threads: 1 }, onEvent],
@@ -163,7 +163,7 @@ describe('a module with snapshot and restore', () => {
     await bus.start();
     const killer = new Killer(bus, 7);
     const events: Tick[] = [];
-    for (let death = 1; death <= 25; death++) {
+    for (let death = 1; death <= 15; death++) {
       await killer.allRun();
       for (let i = 0; i < 333; i++) {
         const event = tick(events.length);
@@ -329,7 +329,7 @@ describe('a lane that a checkpoint holds', () => {
     const jobs = bus.subscribe('JOB', onJobAgain, { checkpointEvery: 1_000_000 });
     await bus.start();
     const killer = new Killer(bus, 5);
-    for (let death = 1; death <= 30; death++) {
+    for (let death = 1; death <= 24; death++) {
       await killer.allRun();
       await bus.publish({ type: 'JOB', n: 2, act: '' });
       await notes.until('state', death);
@@ -341,7 +341,7 @@ describe('a lane that a checkpoint holds', () => {
     await bus.drain();
     // One that was in flight at a kill may have published its successor before, and publishes it again.
     const { processed } = jobs.metrics();
-    expect(processed).toBeGreaterThanOrEqual(90);
+    expect(processed).toBeGreaterThanOrEqual(72);
     expect(jobs.metrics()).toMatchObject({ failed: 0, exact: true });
     expect(notes.of('state').at(-1)?.data).toMatchObject({ count: processed });
   });
