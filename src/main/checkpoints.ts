@@ -44,6 +44,16 @@ export class Checkpoints {
     return { ...this.#block.source, every: this.#every, skipped: this.#skipped, isBarred: this.#isBarred };
   }
 
+  /** What the thread writes of its checkpoints, but for the states. */
+  get words(): SharedArrayBuffer {
+    return this.#block.source.block;
+  }
+
+  /** Goes on with a copy of `words`, whatever the thread writes later. */
+  freeze(block: SharedArrayBuffer): void {
+    this.#block = new CheckpointBlock({ block, regions: this.#block.source.regions });
+  }
+
   /** Whether the state of the life before was lost, and none has been kept since. */
   get isLost(): boolean {
     return this.#isLost && !this.#block.hasState;

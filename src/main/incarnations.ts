@@ -188,10 +188,12 @@ export class Incarnations {
         record.count(rank, Outcome.discarded, wanted.length);
       }
     });
-    for (const slot of this.wiring.pool) this.#succession.close(slot);
+    for (const producer of this.wiring.producers) {
+      if (producer.thread > 0 && !producer.final) this.#succession.close(producer);
+    }
     for (const record of this.wiring.records) {
       if (record.ended) continue;
-      for (const member of record.members) member.finish(false);
+      for (const member of record.members) member.finish(this.#slotOf(member).thread?.hasExited === false);
       record.discardRest();
     }
   }

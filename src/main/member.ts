@@ -6,8 +6,8 @@ import type { DeadLetter, RestartReason } from '../shared/api.js';
 import { Claims } from '../shared/claims.js';
 import { toEpoch } from '../shared/clock.js';
 import { ConflationBlock, ConflationProgress, ConflationWord, ProgressWord } from '../shared/conflation-block.js';
-import { type RecordPlace, repairConflation, succeed } from '../shared/conflation-repair.js';
-import { ConflationReader, pendingKeys, settleDelivery, settleSkipped } from '../shared/conflation.js';
+import { fence, type RecordPlace, repairConflation, succeed } from '../shared/conflation-repair.js';
+import { ConflationReader, offeredEvents, pendingKeys, settleDelivery, settleSkipped } from '../shared/conflation.js';
 import { keysOf } from '../shared/conflator.js';
 import type { Life, ReadSpec } from '../shared/control.js';
 import { type InFlight, inFlightIn, recover } from '../shared/delivery.js';
@@ -18,7 +18,7 @@ import { HEADER_BYTES, LaneWord, Outcome, SubscriptionBlock, SubscriptionWord, T
 import { distance, later, unwrap } from '../shared/sequence.js';
 import { SymbolReader } from '../shared/symbols.js';
 import type { EventType } from '../shared/catalog.js';
-import type { Memory } from '../shared/memory.js';
+import { frozen, type Memory } from '../shared/memory.js';
 import { compileDecoder } from '../shared/codec.js';
 import { Checkpoints } from './checkpoints.js';
 import type { Producer, SubscriptionRecord } from './record.js';
@@ -37,6 +37,7 @@ export interface Redelivery {
 }
 
 interface Conflation {
+  readonly producer: Producer;
   readonly block: ConflationBlock;
   progress: ConflationProgress;
 }
@@ -104,10 +105,10 @@ export class Member {
   prepare(producer: Producer): void {
     if (this.division.mode !== 'conflated') return;
     for (const rank of this.record.ranks) {
-      if (this.#conflations.has(this.address(producer, rank))) continue;
+      if (this.#conflations.get(this.address(producer, rank))?.producer === producer) continue;
       const block = ConflationBlock.create(this.record.conflationShape(rank));
       const progress = ConflationProgress.create(block.keys);
-      this.#conflations.set(this.address(producer, rank), { block, progress });
+      this.#conflations.set(this.address(producer, rank), { producer, block, progress });
     }
   }
 
@@ -205,6 +206,12 @@ export class Member {
     return this.#conflations.get(this.address(producer, rank))?.block.stats[ConflationWord.LOST_F64] ?? 0;
   }
 
+  /** Events that a producer has put aside for it, the lost ones among them. */
+  offered(producer: Producer, rank: number): number {
+    const conflation = this.#conflations.get(this.address(producer, rank));
+    return conflation === undefined ? 0 : offeredEvents(conflation.block) + this.lost(producer, rank);
+  }
+
   retire(producer: Producer): void {
     const first = this.address(producer, 0);
     for (const rank of this.record.ranks) this.#conflations.delete(first + rank);
@@ -232,17 +239,21 @@ export class Member {
 
   /**
    * Takes over from a thread that has ended: nothing is claimed by it any more, what it had decided is completed.
-   * First the fence: a claim that the dead thread has marked done before it was decided before; and one that it might
-   * mark later, while it lingers, is not its own any more.
+   * @param lingers Whether it may still run and write: then its words count as they are at one moment (claims.ts,
+   * conflation.ts), and what it writes later is read by nobody.
    * @returns What was in flight and has no outcome.
    */
   finish(lingers: boolean): InFlight[] {
     this.#lingers = lingers;
-    if (this.division.mode === 'claimed') {
-      const dead = this.claimant;
-      this.claimant = this.record.newClaimant();
-      if (lingers) this.fenced = [...this.fenced, dead];
-      for (const block of this.record.allClaims) new Claims(block, this.claimant).inherit(dead);
+    const dead = this.claimant;
+    this.claimant = this.record.newClaimant();
+    this.#inheritClaims(dead);
+    if (lingers) {
+      this.fenced = [...this.fenced, dead];
+      this.block.fence();
+      for (const { block, progress } of this.#conflations.values()) fence(block, progress);
+      do this.#freeze();
+      while (this.#inheritClaims(dead) > 0);
     }
     const found = recover(this.block, this.#shape.lanes, (address, position, outcome) => {
       this.pass(address, position, outcome);
@@ -251,6 +262,29 @@ export class Member {
     const inFlight = found.filter(({ address }) => address < this.#shape.addresses);
     this.checkpoints?.end(inFlight.length < found.length);
     return inFlight;
+  }
+
+  /** @returns How many records the dead claimant had. */
+  #inheritClaims(dead: number): number {
+    return this.record.allClaims.reduce(
+      (found, block) => found + new Claims(block, this.claimant).inherit(dead, this.#lingers),
+      0,
+    );
+  }
+
+  /** Goes on with what the thread's words are now, whatever it writes later. */
+  #freeze(): void {
+    const { checkpoints } = this;
+    const conflations = [...this.#conflations.values()];
+    const [block, ...others] = frozen([
+      this.block.source,
+      ...conflations.map(({ progress }) => progress.source),
+      ...(checkpoints === undefined ? [] : [checkpoints.words]),
+    ]);
+    this.block = new SubscriptionBlock(block);
+    this.block.unfence();
+    conflations.forEach((conflation, index) => (conflation.progress = new ConflationProgress(others[index])));
+    checkpoints?.freeze(others[conflations.length]);
   }
 
   /** D5 in the place of a thread that is gone. */
@@ -384,7 +418,9 @@ export class Member {
     }
     const lane = new LaneView(producer.block, rank);
     const claims =
-      this.division.mode === 'claimed' ? new Claims(record.claims(producer, rank), this.claimant) : undefined;
+      this.division.mode === 'claimed'
+        ? new Claims(record.claims(producer, rank), this.claimant, this.fenced)
+        : undefined;
     const owns = this.#ownership(producer);
     let number = this.block.numberAt(address);
     lane.walk(this.settled(producer, rank), end, (typeIndex, position) => {

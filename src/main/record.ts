@@ -12,7 +12,7 @@ import type {
   WorkerHandler,
 } from '../shared/api.js';
 import type { EventType } from '../shared/catalog.js';
-import { claimSlots } from '../shared/claims.js';
+import { claimSlots, MAX_CLAIMANT } from '../shared/claims.js';
 import type { ConflationShape } from '../shared/conflation-block.js';
 import { LaneView } from '../shared/lane.js';
 import {
@@ -39,14 +39,18 @@ export interface Producer {
   readonly index: number;
   readonly thread: number;
   readonly block: ProducerBlock;
-  /** Its thread has exited: what its lanes hold is all that there will be. */
+  /** Its thread is gone, or was given up: nobody comes to read its lanes any more. */
   dead: boolean;
+  /** The thread has exited, and its counts have been repaired: what its lanes hold is all that there will be. */
+  final: boolean;
 }
 
 /** Which of a producer's events are owed to a subscription: those after `baseline`, up to `cut` if it has ended. */
 interface Reading {
   readonly baseline: readonly number[];
   cut: ProducerSnapshot | undefined;
+  /** Whether it is those that it has put aside, whatever it has published. */
+  byOffered?: boolean;
 }
 
 export interface RecordSetup {
@@ -125,7 +129,8 @@ export class SubscriptionRecord {
   }
 
   newClaimant(): number {
-    return ++this.#claimants;
+    this.#claimants = (this.#claimants % MAX_CLAIMANT) + 1;
+    return this.#claimants;
   }
 
   get allClaims(): readonly ClaimBlock[] {
@@ -176,6 +181,17 @@ export class SubscriptionRecord {
   cut(producer: Producer, at: ProducerSnapshot): void {
     const reading = this.#reads.get(producer);
     if (reading !== undefined) reading.cut = at;
+  }
+
+  /**
+   * A publisher of a conflating subscription that ends has died. It may have closed its gate, and have published more
+   * since, before it could say so: what is owed is what it has put aside.
+   */
+  cutAtOffered(producer: Producer, at: ProducerSnapshot): void {
+    const reading = this.#reads.get(producer);
+    if (reading === undefined || reading.cut !== undefined) return;
+    reading.cut = at;
+    reading.byOffered = true;
   }
 
   /** Whether the newest event of a type that the producer has published is owed to this subscription. */
@@ -349,6 +365,7 @@ export class SubscriptionRecord {
   #owedFrom(producer: Producer, rank: number): number {
     const reading = this.#reads.get(producer);
     if (reading === undefined) return 0;
+    if (reading.byOffered === true) return sum(this.members.map((member) => member.offered(producer, rank)));
     const published = reading.cut?.published ?? producer.block.published;
     return this.#typesOn(rank).reduce((sum, type) => sum + published[type.index] - reading.baseline[type.index], 0);
   }

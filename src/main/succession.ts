@@ -7,7 +7,7 @@
  */
 import type { RestartReason } from '../shared/api.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
-import { repair } from '../shared/lane.js';
+import { type Remains, repair } from '../shared/lane.js';
 import { ConsumerWord, LaneWord } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { snapshotOf } from '../shared/outbox.js';
@@ -17,6 +17,7 @@ import { type Death, inherit, suspect } from './inheritance.js';
 import type { ResolvedOptions } from './options.js';
 import { after, backOffMs, Pool, type PoolThread, STARTS, ThreadDied, tooLate } from './pool.js';
 import type { Member } from './member.js';
+import type { Producer } from './record.js';
 import { isLost, rethrowUnlessLost, type Slot } from './slot.js';
 import { Spares } from './spares.js';
 import type { Late } from './watchdog.js';
@@ -96,19 +97,21 @@ export class Succession {
     await this.#pool.destroy();
   }
 
-  /** Makes the books of a slot's lanes final: nobody publishes there any more. */
-  close(slot: Slot): void {
-    const { producer } = slot;
-    const { lost, last } = repair(producer.block);
+  /** Makes the books of a thread's lanes final: it has exited, nobody publishes there any more. */
+  close(producer: Producer): void {
+    const last = this.#repair(producer);
     for (const record of this.#wiring.records) {
       if (record.options.mode !== 'conflated' || !record.reads.includes(producer)) continue;
       for (const member of record.members) member.repair(producer, last);
-      // Whoever goes on with these lanes does not put anything aside for it.
-      if (isClosed(record)) record.cut(producer, record.cutOf(producer) ?? snapshotOf(producer.block));
     }
     producer.dead = true;
-    if (lost > 0)
-      this.#log.error({ thread: slot.index, dropped: lost }, 'events in the overflow died with their thread');
+    producer.final = true;
+  }
+
+  #repair({ block, thread }: Producer): Remains['last'] {
+    const { lost, last } = repair(block);
+    if (lost > 0) this.#log.error({ thread, dropped: lost }, 'events in the overflow died with their thread');
+    return last;
   }
 
   /** Tells all producers which words hold them back now, and whom to ring. */
@@ -139,7 +142,7 @@ export class Succession {
       `pool thread ${slot.index} is replaced: ${reason}`,
     );
     thread.forsake();
-    this.close(slot);
+    this.#bury(slot.producer, thread);
     slot.mayContinue = thread.hasExited;
     slot.succeed(reason);
     // One that is still being attached has read nothing; publishers are seeding the very block that it has.
@@ -151,6 +154,24 @@ export class Succession {
     slot.running = this.#relaunch(slot);
     // Nobody may be waiting for it; a failure has been logged.
     slot.running.catch(() => undefined);
+  }
+
+  /** Nobody new reads a lost thread's lanes. If it lingers, they are not final before it has exited. */
+  #bury(producer: Producer, thread: PoolThread): void {
+    producer.dead = true;
+    if (thread.hasExited) {
+      this.close(producer);
+    } else {
+      this.#repair(producer);
+      void thread.exited.then(() => {
+        if (!producer.final) this.close(producer);
+        this.#rouseAll(); // for what has been put aside only now
+      });
+    }
+    // Whoever goes on with these lanes puts nothing aside for those that end.
+    for (const record of this.#wiring.records) {
+      if (isClosed(record)) record.cutAtOffered(producer, snapshotOf(producer.block));
+    }
   }
 
   /** The dead thread may have been about to wake any of these: see parking.ts. */
@@ -175,6 +196,7 @@ export class Succession {
     // instead could be for ever: what holds the indexes may be lanes that only this thread's subscriptions can drain.
     const producer = this.#wiring.hasFreeIndex ? this.#wiring.newProducer(slot.index) : slot.producer;
     producer.dead = false;
+    producer.final = false;
     slot.producer = producer;
     // One that ends is owed nothing that is published from here on, and its cut may have been made already.
     const readers = this.#wiring.records.filter(

@@ -90,7 +90,7 @@ export class Wiring {
     if (index === undefined)
       throw new LanebusError(ErrorCode.THREAD_LOST, 'too many dead threads whose lanes are not drained');
     const block = this.#prepared.shift() ?? this.#newBlock(); // oldest first: their serial numbers tell who came later
-    const producer = { index, thread, block, dead: false };
+    const producer = { index, thread, block, dead: false, final: false };
     this.producers.push(producer);
     return producer;
   }
@@ -212,7 +212,7 @@ export class Wiring {
 
   /** Lets go of dead threads' lanes that everybody has read to the end. */
   recycle(): void {
-    for (const producer of this.producers.filter(({ dead }) => dead)) {
+    for (const producer of this.producers.filter(({ final }) => final)) {
       const readers = this.records.filter((record) => record.reads.includes(producer));
       if (!readers.every((record) => record.state !== 'starting' && record.hasDrained(producer))) continue;
       if (!readers.every((record) => record.hasLetGo(producer))) {

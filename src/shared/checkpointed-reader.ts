@@ -158,11 +158,7 @@ export class CheckpointedReader extends Reader {
     const { held, lane } = this;
     const target = held ?? this.position;
     if (target === this.flushed) return;
-    const { words } = this.subscription;
-    words[this.gatingIndex + 1] = held === undefined ? this.#sequence : lane.memory.i32[(lane.offset(held) >> 2) + 1];
-    Atomics.store(words, this.gatingIndex, target);
-    this.flushed = target;
-    lane.ringProducer();
+    this.free(target, held === undefined ? this.#sequence : lane.memory.i32[(lane.offset(held) >> 2) + 1]);
   }
 
   /** Sequence of the record at the position. The bytes before it may be overwritten once GATING is here. */

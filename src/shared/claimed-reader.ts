@@ -4,7 +4,6 @@
  */
 import Queue from 'yocto-queue';
 import type { Claims } from './claims.js';
-import type { Delivery } from './delivery.js';
 import { HEADER_BYTES, TYPE_MASK } from './layout.js';
 import { type Open, type Place, Reader, type Selection } from './reader.js';
 import { distance } from './sequence.js';
@@ -17,7 +16,7 @@ import type { LocalSubscription } from './subscription.js';
 const MAX_PUT_OFF = 1024;
 
 export class ClaimedReader extends Reader {
-  readonly claims: Claims;
+  declare readonly claims: Claims;
   readonly keys: Selection['keys'];
   /** Claim number of the record at `position`. */
   number: number;
@@ -36,8 +35,7 @@ export class ClaimedReader extends Reader {
     repeats: Reader['repeats'],
     claims: Claims,
   ) {
-    super(subscription, place, selection, repeats);
-    this.claims = claims;
+    super(subscription, place, selection, repeats, claims);
     this.keys = selection.keys;
     this.number = subscription.block.numberAt(this.address);
     this.#sequence = subscription.words[this.gatingIndex + 1];
@@ -108,8 +106,8 @@ export class ClaimedReader extends Reader {
     // Nothing: it goes with GATING, which `giveBack` moves.
   }
 
-  override settle({ number }: Delivery): void {
-    this.claims.done(number);
+  override settle(): void {
+    // K2 was before D4.
   }
 
   /** After D6: the next one of the same key may go on. */
@@ -144,10 +142,7 @@ export class ClaimedReader extends Reader {
     // Those behind the oldest are read again.
     if (oldest === undefined && this.missed !== 0) block.noteUntold(this.address, position, this.missed);
     words[this.settledIndex] = position;
-    words[this.gatingIndex + 1] = sequence;
-    Atomics.store(words, this.gatingIndex, position);
-    this.flushed = position;
-    lane.ringProducer();
+    this.free(position, sequence);
   }
 
   /** All that is left up to a position, to be discarded: what was put off, then what nobody has claimed yet. */

@@ -16,6 +16,7 @@ export class ConflatedReader {
   readonly tag: number;
   readonly decoders: Selection['decoders'];
   readonly accepts: Selection['accepts'];
+  readonly claims = null;
   readonly outcomesF64: number;
   readonly queue: ConflationReader;
   /** By position in the queue. */

@@ -25,12 +25,10 @@ export interface RecordPlace {
   readonly at: number;
 }
 
-/** The progress block for the successor of a reader. Its decided outcomes have been completed before. */
-export function succeed(block: ConflationBlock, dead: ConflationProgress): ConflationProgress {
-  const { states } = block;
+/** Lets a dead reader, which may linger, take nothing more. @returns The epoch of its successor. */
+export function fence({ states, keys }: ConflationBlock, dead: ConflationProgress): number {
   const epoch = (dead.words[EPOCH_INDEX] + 1) % EPOCHS;
-  // First the fence, then the copy: the dead one may linger, and takes nothing that the copy does not show.
-  for (let slot = 0; slot < block.keys; slot++) {
+  for (let slot = 0; slot < keys; slot++) {
     let state = Atomics.load(states, slot);
     for (;;) {
       const found = Atomics.compareExchange(states, slot, state, SlotState.inEpoch(state, epoch));
@@ -38,6 +36,12 @@ export function succeed(block: ConflationBlock, dead: ConflationProgress): Confl
       state = found;
     }
   }
+  return epoch;
+}
+
+/** The progress block for the successor of a reader. Its decided outcomes have been completed before. */
+export function succeed(block: ConflationBlock, dead: ConflationProgress): ConflationProgress {
+  const epoch = fence(block, dead);
   const progress = ConflationProgress.create(block.keys);
   progress.words[EPOCH_INDEX] = epoch;
   // HEAD before DELIVERED, the other way round than R4 and R5: an entry may seem settled, but none is left out.

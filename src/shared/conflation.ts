@@ -300,3 +300,13 @@ export function pendingKeys(block: ConflationBlock, progress: ConflationProgress
   const head = Atomics.load(progress.words, HEAD_INDEX);
   return (Atomics.load(block.words, TAIL_INDEX) - head) | 0;
 }
+
+/** Events that were offered and not lost. Exact if the producer offers nothing meanwhile. */
+export function offeredEvents(block: ConflationBlock): number {
+  let events = 0;
+  for (let slot = 0; slot < block.keys; slot++) {
+    const newest = SlotState.newest(Atomics.load(block.states, slot));
+    events += block.memory.f64[block.countF64(slot, newest)];
+  }
+  return events;
+}

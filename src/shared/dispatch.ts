@@ -74,7 +74,7 @@ export class Dispatcher {
     const { subscription, lane, decoders, owns, accepts, tag, settledIndex, outcomesF64 } = reader;
     const { memory, mask } = lane;
     const { i32 } = memory;
-    const { words, handler, predicate } = subscription;
+    const { words, stats, handler, predicate } = subscription;
     const [delivery] = subscription.deliveries;
     const { context, publishes, positionIndex, laneIndex } = delivery;
     const bells = this.#words;
@@ -139,7 +139,8 @@ export class Dispatcher {
       }
       if (timed) this.#stopTiming(delivery);
       if (reader.missed !== 0) keepMissed(delivery);
-      this.#decide(delivery, outcomesF64 + outcome, tag | (outcome << OUTCOME_SHIFT), 1);
+      stats[outcomesF64 + outcome] =
+        this.#decide(delivery, outcomesF64 + outcome, tag | (outcome << OUTCOME_SHIFT)) + 1;
       words[settledIndex] = next;
       words[laneIndex] = 0;
       reader.position = position = next;
@@ -340,18 +341,23 @@ export class Dispatcher {
     return control.sliceOver || control.overtaken(reader.rank);
   }
 
-  /** D2 to D4. */
-  #decide({ words, stats, beforeF64, laneIndex }: Delivery, counter: number, lane: number, weight: number): void {
+  /** D2, D3. @returns The outcome's counter as it was. */
+  #decide({ words, stats, beforeF64, laneIndex }: Delivery, counter: number, lane: number): number {
     const before = stats[counter];
     stats[beforeF64] = before;
     words[laneIndex] = lane;
-    stats[counter] = before + weight;
+    return before;
   }
 
   /** D2 to D6, and what the delivery leaves behind. */
   #settle(delivery: Delivery, outcome: Outcome): void {
-    const { subscription, reader, words, open } = delivery;
-    this.#decide(delivery, reader.outcomesF64 + outcome, reader.tag | (outcome << OUTCOME_SHIFT), 1);
+    const { subscription, reader, words, stats, open } = delivery;
+    const { claims } = reader;
+    const counter = reader.outcomesF64 + outcome;
+    const before = this.#decide(delivery, counter, reader.tag | (outcome << OUTCOME_SHIFT));
+    // K2. A record that has been taken from us is not ours to count, nor its room to give back.
+    if (claims !== null && !claims.done(delivery.number)) return;
+    stats[counter] = before + 1; // D4
     reader.settle(delivery);
     words[delivery.laneIndex] = 0;
     delivery.open = undefined;
@@ -365,7 +371,8 @@ export class Dispatcher {
     const { words, stats, flight, laneIndex } = delivery;
     const { skipped } = queue;
     stats[FlightWord.weightF64(flight)] = skipped;
-    this.#decide(delivery, outcomesF64 + Outcome.conflated, tag | (Outcome.conflated << OUTCOME_SHIFT), skipped);
+    const counter = outcomesF64 + Outcome.conflated;
+    stats[counter] = this.#decide(delivery, counter, tag | (Outcome.conflated << OUTCOME_SHIFT)) + skipped; // D4
     queue.settleSkipped();
     words[laneIndex] = 0;
   }

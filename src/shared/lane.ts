@@ -8,7 +8,7 @@
  * If C1 sees P2's value, P1 happened before C2: no record is seen half-written.
  *
  * Reuse: C3 must stay below C2, and P0 above P1.
- *   C3 Atomics.store(GATING, position)         after the last read of anything below position, handlers included
+ *   C3 Atomics.CAS(GATING, old → position)     after the last read of anything below position, handlers included
  *   P0 Atomics.load(GATING) of every reader    before writing into the room that this frees
  * If P0 sees C3's value, C2 happened before P1: no record is overwritten while it is read. The producer keeps the slowest
  * position it saw; a stale one only makes the lane look fuller than it is, never emptier.

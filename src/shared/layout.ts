@@ -50,7 +50,7 @@
  *
  * CLAIM block: who of several takes which record of one lane (claims.ts)
  *   line 0        MAGIC VERSION KIND SLOTS
- *   slots         CLAIM[number & mask]    i32  claimant << 2 | done | lap claimants (CAS)     claimants, main
+ *   slots         CLAIM[number & mask]    i32  claimant, held, lap    claimants (CAS)     claimants, main
  *
  * Conflation and checkpoints have blocks of their own: conflation-block.ts, checkpoint-block.ts.
  *
@@ -361,6 +361,7 @@ export class SubscriptionBlock {
   readonly #settledIndex: number;
   readonly #outcomeF64: number;
   readonly #gatingIndex: number;
+  readonly #addresses: number;
 
   static create(shape: SubscriptionShape): SubscriptionBlock {
     const { source, head } = claimBlock('subscription', subscriptionBytes(shape));
@@ -387,6 +388,7 @@ export class SubscriptionBlock {
     this.#outcomeF64 = outcomes >> 3;
     this.#settledIndex = settled >> 2;
     this.#gatingIndex = gating >> 2;
+    this.#addresses = shape.addresses;
   }
 
   /** float64 index of a lane's outcomes: the counter of each stands so much further on. */
@@ -467,8 +469,23 @@ export class SubscriptionBlock {
     this.words[gating + NUMBERED_INDEX + 1] = number;
     Atomics.store(this.words, gating, position);
   }
+
+  /**
+   * Lets a thread that may linger give no more room back: C3 fails (Reader.free), and what a successor is to be shown again
+   * stays where it is. Positions are multiples of 8: for publishers the room is what it was.
+   */
+  fence(): void {
+    for (let address = 0; address < this.#addresses; address++)
+      Atomics.or(this.words, this.gatingIndex(address), FENCE_BIT);
+  }
+
+  /** In a copy, whose positions are read. */
+  unfence(): void {
+    for (let address = 0; address < this.#addresses; address++) this.words[this.gatingIndex(address)] &= ~FENCE_BIT;
+  }
 }
 
+const FENCE_BIT = 1;
 const NUMBERED_INDEX = 2;
 const UNTOLD_INDEX = 6;
 const READ_SEQUENCE_INDEX = 10;

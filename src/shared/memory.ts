@@ -22,3 +22,19 @@ export class Memory {
     this.buffer = Buffer.from(source, byteOffset, byteLength);
   }
 }
+
+/**
+ * Copies of regions that another thread may still write, as all of them were at one moment: of two readings that agree the
+ * first was complete, and nothing had moved before the second began. Waits for that: for a thread that is dying, not long.
+ * Y. Afek et al., Atomic Snapshots of Shared Memory, J. ACM 40(4), 1993: the double collect.
+ */
+export function frozen(sources: readonly SharedArrayBuffer[]): SharedArrayBuffer[] {
+  const read = (): Uint8Array[] => sources.map((source) => new Uint8Array(source.slice(0)));
+  for (let former = read(); ;) {
+    const latter = read();
+    if (latter.every((bytes, index) => Buffer.compare(bytes, former[index]) === 0)) {
+      return latter.map(({ buffer }) => buffer as SharedArrayBuffer);
+    }
+    former = latter;
+  }
+}

@@ -8,6 +8,7 @@
 import type { Decoder } from './codec.js';
 import type { ClaimedReader } from './claimed-reader.js';
 import type { ConflatedReader } from './conflated-reader.js';
+import type { Claims } from './claims.js';
 import type { Delivery } from './delivery.js';
 import type { RecordTest } from './filters.js';
 import type { KeyHash } from './keys.js';
@@ -64,6 +65,8 @@ export class Reader {
   readonly decoders: Selection['decoders'];
   readonly owns: Selection['owns'];
   readonly accepts: Selection['accepts'];
+  /** Who takes which record, where several may. */
+  readonly claims: Claims | null;
   readonly settledIndex: number;
   readonly gatingIndex: number;
   /** float64 index of the counters of this lane's outcomes. */
@@ -85,7 +88,13 @@ export class Reader {
   /** Reads the same lane of the thread that the publisher has taken over from, which is read to its end first. */
   former: AnyReader | undefined;
 
-  constructor(subscription: LocalSubscription, place: Place, selection: Selection, repeats: Reader['repeats']) {
+  constructor(
+    subscription: LocalSubscription,
+    place: Place,
+    selection: Selection,
+    repeats: Reader['repeats'],
+    claims: Claims | null = null,
+  ) {
     const address = place.producer * place.lanes + place.rank;
     this.subscription = subscription;
     this.lane = new LaneView(place.block, place.rank);
@@ -98,6 +107,7 @@ export class Reader {
     this.decoders = selection.decoders;
     this.owns = selection.owns;
     this.accepts = selection.accepts;
+    this.claims = claims;
     this.settledIndex = subscription.block.settledIndex(address);
     this.gatingIndex = subscription.block.gatingIndex(address);
     this.outcomesF64 = subscription.block.outcomesF64(place.rank);
@@ -182,9 +192,15 @@ export class Reader {
     const { words, block } = this.subscription;
     if (this.missed !== 0) block.noteUntold(this.address, this.position, this.missed);
     words[this.settledIndex] = this.position; // else it stays behind by more than half of the numbers, over skipped records
-    words[this.gatingIndex + 1] = (this.lane.memory.i32[(this.last >> 2) + 1] + 1) | 0; // of the next record
-    Atomics.store(words, this.gatingIndex, this.position);
-    this.flushed = this.position;
+    this.free(this.position, (this.lane.memory.i32[(this.last >> 2) + 1] + 1) | 0);
+  }
+
+  /** C3, unless the thread was given up meanwhile: see SubscriptionBlock.fence. @param sequence Of the record at the position. */
+  protected free(position: number, sequence: number): void {
+    const { words } = this.subscription;
+    words[this.gatingIndex + 1] = sequence;
+    if (Atomics.compareExchange(words, this.gatingIndex, this.flushed, position) !== this.flushed) return;
+    this.flushed = position;
     this.lane.ringProducer();
   }
 }

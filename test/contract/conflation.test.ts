@@ -11,11 +11,12 @@ import type * as trace from '../support/handlers/trace.js';
 import { SeededRandom } from '../support/random.js';
 import { Feed, numbersByKey, symbolsNamed, threadsByKey, threadsOf } from '../support/told.js';
 import { expectExact, handlersOf, latch, newBus, Notes, range } from './buses.js';
+import { Killer, until } from './kills.js';
 
 const { act, release, tell, tellSlowly } = handlersOf<typeof share>('share');
 const { keepNewest, tellKept } = handlersOf<typeof newest>('newest');
 const { keep, quiet } = handlersOf<typeof record>('record');
-const { toOrderOrExit } = handlersOf<typeof trace>('trace');
+const { toOrderOrExit, toOrders } = handlersOf<typeof trace>('trace');
 const seenBy = (notes: Notes): Seen[] => notes.of('seen').map(({ data }) => data as Seen);
 const TINY = { market: { capacityBytes: 1024 } } as const;
 
@@ -362,6 +363,33 @@ describe('threads that publish, and threads that die', () => {
     const { owed, processed, conflated } = subscription.metrics();
     expect({ owed, ended: processed + conflated }).toEqual({ owed: 2_008, ended: 2_008 });
     expectExact(bus.metrics());
+  });
+
+  it('owes what was put aside, when a publisher has closed its gate and dies before it can say so', async () => {
+    const bus = newBus({ timeoutMs: 0, maxCrashes: 1_000 });
+    const killer = new Killer(bus, 1);
+    bus.subscribe('TICK', toOrders, { concurrency: 4 });
+    await bus.start();
+    const wait = new Int32Array(new SharedArrayBuffer(4));
+    for (const round of range(16)) {
+      let seen = 0;
+      const count = (): void => {
+        seen++;
+      };
+      const subscription = bus.subscribe('ORDER', count, { lag: 'conflate', key: 'symbol' });
+      if (round === 0) await bus.publish({ type: 'TICK', n: 0, symbol: 'A', price: 0 });
+      await until(() => seen > 0, 'an order is delivered');
+      await killer.allRun();
+      subscription.unsubscribe();
+      for (let turns = round % 4; turns > 0; turns--) await turn();
+      // The thread closes its gate and publishes on. Its answer lies in the port: whether that is read before its exit is
+      // known is anybody's guess.
+      Atomics.wait(wait, 0, 0, 5);
+      killer.killNow();
+      Atomics.wait(wait, 0, 0, 20);
+      await until(() => subscription.metrics().state === 'ended', 'it has ended');
+      expect(subscription.metrics()).toMatchObject({ pending: 0, exact: true });
+    }
   });
 
   it.each([

@@ -38,6 +38,11 @@ export class Killer {
   /** Waits until all threads run, then kills one of them: no spare. */
   async kill(): Promise<void> {
     await this.allRun();
+    this.killNow();
+  }
+
+  /** All threads run. */
+  killNow(): void {
     const running = new Set(this.#bus.metrics().threads.map(({ threadId }) => threadId));
     const workers = [...living].filter(({ threadId }) => running.has(threadId));
     void workers[this.#random.below(workers.length)].terminate();

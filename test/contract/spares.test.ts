@@ -1,8 +1,7 @@
 // The warm spare: a take-over that waits for no thread, and what becomes of the spare itself.
-import { setEnvironmentData, type Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { EventBus } from 'lanebus';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type * as broken from '../support/handlers/broken/fails-on-spare.js';
 import type { C, Tick } from '../support/handlers/catalog.js';
 import type * as crash from '../support/handlers/crash.js';
 import type * as hang from '../support/handlers/hang.js';
@@ -13,7 +12,6 @@ import { until } from './kills.js';
 const { quiet } = handlersOf<typeof record>('record');
 const { onJob } = handlersOf<typeof crash>('crash');
 const { loopOnTick } = handlersOf<typeof hang>('hang');
-const { onTick } = handlersOf<typeof broken>('broken/fails-on-spare');
 const tick = (n: number): Tick => ({ type: 'TICK', n, symbol: 'ESH4', price: 1 });
 
 const started: Worker[] = [];
@@ -146,34 +144,6 @@ describe('a spare', () => {
       if (wait) await spareIsReady(bus, 2);
       await bus.stop();
       await until(() => started.every(({ threadId }) => threadId < 0), 'no thread left');
-    }
-  });
-});
-
-describe('a module that throws on the spare’s import', () => {
-  it('costs a bounded number of threads, one fatal line, and no delivery; a later success starts anew', async () => {
-    const imports = new SharedArrayBuffer(8);
-    new Int32Array(imports)[1] = 1; // the thread that runs it, and no other
-    setEnvironmentData('imports', imports);
-    try {
-      const bus = newBus();
-      const ticks = bus.subscribe('TICK', onTick);
-      await bus.start();
-      const ATTEMPTS = 6;
-      await until(() => Atomics.load(new Int32Array(imports), 0) === 1 + ATTEMPTS, 'six attempts');
-      for (const n of range(10)) await bus.publish(tick(n));
-      await bus.drain();
-      expect(Atomics.load(new Int32Array(imports), 0)).toBe(1 + ATTEMPTS); // it has given up
-      expect(bus.metrics().spares).toBe(0);
-      // From now on it can be imported: the take-over starts a thread of its own, and then spares are kept again.
-      new Int32Array(imports)[1] = 1_000;
-      await kill(runningOn(bus, 1));
-      await bus.publish(tick(10));
-      await bus.drain();
-      await spareIsReady(bus);
-      expect(ticks.metrics()).toMatchObject({ owed: 11, processed: 11, exact: true });
-    } finally {
-      setEnvironmentData('imports', undefined);
     }
   });
 });

@@ -6,18 +6,21 @@ import { type Actor, explore, type Scenario, type Step } from '../support/interl
 /** What a thread does with claims. The real `Claims`, or one of the mutants below. */
 interface Claiming {
   take(number: number): boolean;
-  done(number: number): unknown;
-  inherit(dead: number): void;
+  done(number: number): boolean;
+  inherit(dead: number, lingers: boolean): number;
 }
 type Make = (block: ClaimBlock, claimant: number, fenced: readonly number[]) => Claiming;
 const REAL: Make = (block, claimant, fenced) => new Claims(block, claimant, fenced);
 
 /** Where numbers start: on fresh slots, and so that the second record's is beyond 2^31, and beyond 2^32. */
 const STARTS = [0, 2 ** 31 - 1, -1] as const;
-/** More than there are numbers of laps: after so many, no slot is as it was made. */
-const LAPS_BEFORE = 64;
-/** Accesses to the slots that a thread makes after it was taken over. V8 ends it at its next call or turn of a loop. */
-const LINGERING_ACCESSES = 1;
+/** Numbers of laps: after so many they start anew. */
+const LAPS = 256;
+/**
+ * Accesses to the slots that a thread makes after it was taken over. V8 ends it at its next call or turn of a loop, so this
+ * is more than enough: a claim for which it raced, and the end of a delivery.
+ */
+const LINGERING_ACCESSES = 5;
 
 // ------------------------------------------------------------------------------------------- the real code in steps
 
@@ -100,6 +103,9 @@ class Incarnation {
   readonly seen: number[] = [];
   /** Accesses to the slots before it is no more. */
   accessesLeft = Infinity;
+  isFenced = false;
+  /** A record that was taken from it before it could mark it done: it gives no more room back. */
+  lost: number | undefined;
 
   constructor(claimant: number, claims: Claiming, gate: number) {
     this.claimant = claimant;
@@ -156,7 +162,8 @@ class World {
   #leaveLapsBefore(): void {
     const { slots, start, make } = this.shape;
     const claims = make(this.block, ++this.#claimants, []);
-    for (let number = start - LAPS_BEFORE * slots; number < start; number++)
+    const cycle = LAPS * slots;
+    for (let number = Math.floor(start / cycle) * cycle - cycle; number < start; number++)
       if (claims.take(number | 0)) claims.done(number | 0);
   }
 
@@ -171,7 +178,7 @@ class World {
 
   /** Every record has one outcome; none was repeated but those that were in flight when their thread died. */
   check(waiting: readonly string[]): void {
-    const stuck = waiting.filter((name) => name !== 'lingering');
+    const stuck = waiting.filter((name) => !name.startsWith('lingering'));
     if (stuck.length > 0) throw new Error(`${stuck.join(', ')} waits for ever`);
     const counted = [...this.carried, ...this.members.flatMap((member) => member.counted)];
     for (let record = 0; record < this.shape.records; record++) {
@@ -183,8 +190,8 @@ class World {
   }
 }
 
-function stateOf({ gate, next, open, flights, counted, seen, accessesLeft }: Incarnation): string {
-  return [gate, next, open, [...flights], counted.sort(), seen, accessesLeft].join('/');
+function stateOf({ gate, next, open, lost, flights, counted, seen, accessesLeft }: Incarnation): string {
+  return [gate, next, open, lost, [...flights], counted.sort(), seen, accessesLeft].join('/');
 }
 
 // --------------------------------------------------------------------------------------------------------- the actors
@@ -208,20 +215,18 @@ interface Walk {
   readonly watched?: boolean;
   /** Whether it marks a record done before it has decided the outcome. */
   readonly doneFirst?: boolean;
+  /** Whether it counts the outcome before it marks the record done. */
+  readonly countsFirst?: boolean;
 }
 
-/** The walk over all records: `ClaimedReader.take`, D1 to D6 with K2 in the place of D5, C3. */
+/** The walk over all records: `ClaimedReader.take`, D1 to D3, K2, D4, D6, C3. */
 function* walk(
   world: World,
   self: Incarnation,
-  { concurrency = 1, watched = false, doneFirst = false }: Walk = {},
+  { concurrency = 1, watched = false, doneFirst = false, countsFirst = false }: Walk = {},
 ): Actor {
   const { claims, flights, open } = self;
   const { records } = world.shape;
-  const decide = (record: number): void => {
-    flights.set(record, 'decided');
-    self.counted.push(record);
-  };
   while (self.gate < records) {
     const more = self.next < records && open.length < concurrency && (open.length === 0 || world.published > self.next);
     if (more) {
@@ -235,25 +240,41 @@ function* walk(
       self.next++;
       if (isMine) {
         if (watched) yield `D1 ${record}`;
+        if (self.lost !== undefined) flights.delete(self.lost);
         flights.set(record, 'running');
-        if (self.accessesLeft === Infinity) world.runs[record]++;
+        if (!self.isFenced) world.runs[record]++;
         open.push(record);
       }
     } else {
+      if (open.length === 0) {
+        yield { step: 'park', when: () => false }; // it gives back no more, so there will be nothing
+        return;
+      }
       const record = open.pop() as number;
       if (watched && !doneFirst) yield `D3 ${record}`;
-      if (!doneFirst) decide(record);
+      if (!doneFirst) flights.set(record, 'decided');
+      if (countsFirst) {
+        if (watched) yield `D4 ${record}`;
+        self.counted.push(record);
+      }
       const isDone = yield* inSteps(`K2 ${record}`, self, () => claims.done(world.number(record)));
-      if (isDone === false) return;
       if (doneFirst) {
         yield `D3 ${record}`;
-        decide(record);
+        flights.set(record, 'decided');
       }
-      if (watched) yield `D6 ${record}`;
-      flights.delete(record);
+      if (isDone) {
+        if (watched && !countsFirst) yield `D4 ${record}`;
+        if (!countsFirst) self.counted.push(record);
+        if (watched) yield `D6 ${record}`;
+        flights.delete(record);
+      } else {
+        self.lost = Math.min(record, self.lost ?? Infinity);
+        world.repeatable.add(record); // it was run, and its outcome does not count
+      }
     }
-    if (watched) yield `C3 ${open[0] ?? self.next}`;
-    self.gate = open[0] ?? self.next;
+    const oldest = Math.min(open[0] ?? self.next, self.lost ?? Infinity);
+    if (watched) yield `C3 ${oldest}`;
+    if (!self.isFenced) self.gate = oldest; // C3
   }
 }
 
@@ -262,35 +283,46 @@ interface TakeOver {
   readonly lingers?: boolean;
   /** Whether the main thread looks what was in flight before it hands the claims over. */
   readonly fenceLast?: boolean;
+  /** Whether it hands them over but once. */
+  readonly fenceOnce?: boolean;
 }
 
 /** `Member.finish` and `Member.moveOn`, then the successor. */
-function* takeOver(world: World, member: number, { lingers = false, fenceLast = false }: TakeOver = {}): Actor {
+function* takeOver(
+  world: World,
+  member: number,
+  { lingers = false, fenceLast = false, fenceOnce = false }: TakeOver = {},
+): Actor {
   const dead = world.members[member];
   const heir = world.incarnation(dead.gate, lingers ? [dead.claimant] : []);
   const { claims } = heir;
-  const fence = (): void => {
-    claims.inherit(dead.claimant);
-  };
-  if (fenceLast) {
-    yield 'recover';
-  } else if (lingers) {
-    // One step: a thread that is being terminated does not go through a whole delivery while the main thread does this.
-    yield 'fence, recover';
-    fence();
-  } else {
-    yield* inSteps('fence', heir, fence);
-    yield 'recover';
+  let next = 'fence';
+  const fence = (): Generator<Step, number> => inSteps(next, heir, () => claims.inherit(dead.claimant, lingers));
+  if (lingers) {
+    yield 'fence the room';
+    dead.isFenced = true;
+    dead.accessesLeft = LINGERING_ACCESSES;
   }
-  for (const [record, phase] of dead.flights) {
-    if (phase === 'decided') claims.done(world.number(record));
-    else world.repeatable.add(record);
+  if (!fenceLast) yield* fence();
+  next = 'fence again';
+  let frozen: Pick<Incarnation, 'gate'> & { flights: [number, string][]; counted: number[] };
+  for (;;) {
+    yield 'freeze'; // all its words, as they are at one moment: see `frozen` in memory.ts
+    frozen = { gate: dead.gate, flights: [...dead.flights], counted: [...dead.counted] };
+    if (!lingers || fenceOnce || fenceLast || (yield* fence()) === 0) break;
   }
-  world.carried.push(...dead.counted);
-  heir.gate = heir.next = dead.gate;
+  for (const [record, phase] of frozen.flights) {
+    if (phase !== 'decided') {
+      world.repeatable.add(record);
+      continue;
+    }
+    claims.done(world.number(record));
+    if (!frozen.counted.includes(record)) frozen.counted.push(record); // the counter is BEFORE + 1, whatever it was
+  }
+  world.carried.push(...frozen.counted);
+  heir.gate = heir.next = frozen.gate;
   world.members[member] = heir;
-  if (fenceLast) yield* inSteps('fence', heir, fence);
-  if (lingers) dead.accessesLeft = LINGERING_ACCESSES;
+  if (fenceLast) yield* fence();
   yield* walk(world, heir);
 }
 
@@ -399,12 +431,12 @@ const dying =
 
 /** The first is taken over at any of its steps, and goes on. */
 const lingering =
-  (then?: TakeOver): Actors =>
+  (then?: TakeOver, how: Walk = {}): Actors =>
   (world) => {
     const [first, ...others] = world.members;
     return {
       actors: {
-        lingering: () => walk(world, first, { watched: true }),
+        lingering: () => walk(world, first, { ...how, watched: true }),
         ...Object.fromEntries(others.map((other, index) => [`thread ${index}`, () => walk(world, other)] as const)),
         main: () => takeOver(world, 0, { ...then, lingers: true }),
       },
@@ -433,8 +465,11 @@ describe('claims', () => {
     expect(exploring({ records: 4, members: 1 }, dying({ concurrency: 2 }))).toBeUndefined();
   });
 
-  it.each(STARTS)('outlive a thread that goes on for a step after it was taken over, from number %i', (start) => {
-    expect(exploring({ start, records: 3 }, lingering())).toBeUndefined();
+  it('outlive a thread that goes on beside another after it was taken over', () => {
+    expect(exploring({ records: 3 }, lingering())).toBeUndefined();
+  });
+
+  it.each(STARTS)('outlive a thread that goes on after it was taken over, from number %i', (start) => {
     expect(exploring({ start, records: 5, members: 1 }, lingering())).toBeUndefined();
   });
 });
@@ -449,40 +484,51 @@ const mutant =
     return {
       take: (number) => claims.take(number),
       done: (number) => claims.done(number),
-      inherit: (dead) => {
-        claims.inherit(dead);
-      },
+      inherit: (dead, lingers) => claims.inherit(dead, lingers),
       ...breaking(block.slots, claimant),
     };
   };
 
 /** As in claims.ts, for a table of two slots. */
-const DONE_BIT = 2;
-const lapBit = (number: number): number => ((number >>> 1) & 1) ^ 1;
-const claimed = (claimant: number, number: number): number => (claimant << 2) | lapBit(number);
+const HELD_BIT = 0x100;
+const lapOf = (number: number): number => ((number >>> 1) + 1) & 0xff;
+const claimed = (claimant: number, number: number): number => (claimant << 9) | HELD_BIT | lapOf(number);
 
 const storesDone = mutant((slots, claimant) => ({
-  done: (number) => Atomics.store(slots, number & 1, claimed(claimant, number) | DONE_BIT),
+  done(number) {
+    Atomics.store(slots, number & 1, claimed(claimant, number) & ~HELD_BIT);
+    return true;
+  },
 }));
 const inheritsWithoutLap = mutant((slots, claimant) => ({
   inherit(dead) {
     slots.forEach((_, index) => {
       const word = Atomics.load(slots, index);
-      if (word >>> 2 === dead && (word & DONE_BIT) === 0) Atomics.compareExchange(slots, index, word, claimant << 2);
+      if (word >>> 9 === dead && (word & HELD_BIT) !== 0)
+        Atomics.compareExchange(slots, index, word, (claimant << 9) | HELD_BIT);
     });
+    return 0;
   },
 }));
-const inheritsNothing = mutant(() => ({ inherit: () => undefined }));
+const inheritsNothing = mutant(() => ({ inherit: () => 0 }));
+const leavesWhatIsDone: Make = (block, claimant, fenced) => {
+  const claims = REAL(block, claimant, fenced);
+  return {
+    take: (number) => claims.take(number),
+    done: (number) => claims.done(number),
+    inherit: (dead) => claims.inherit(dead, false),
+  };
+};
 const ignoresLap = mutant((slots, claimant) => ({
   take(number) {
     const word = Atomics.load(slots, number & 1);
-    const isFree = word === 0 || (word & DONE_BIT) !== 0;
+    const isFree = (word & HELD_BIT) === 0;
     return isFree && Atomics.compareExchange(slots, number & 1, word, claimed(claimant, number)) === word;
   },
 }));
 const storesClaim = mutant((slots, claimant) => ({
   take(number) {
-    if ((Atomics.load(slots, number & 1) & 1) === lapBit(number)) return false;
+    if ((Atomics.load(slots, number & 1) & 0xff) === lapOf(number)) return false;
     Atomics.store(slots, number & 1, claimed(claimant, number));
     return true;
   },
@@ -493,15 +539,23 @@ describe('claims do not', () => {
   it.each([
     ['when K1 is a plain store', { make: storesClaim }, sharing(), /^record \d has 2 outcomes/],
     ['when K1 does not look at the lap', { make: ignoresLap }, sharing(), /^record \d has \d outcomes/],
-    ['when there is one slot too few', { room: 3 }, sharing(), /^record \d has \d outcomes/],
+    ['when there is one slot too few', { room: 3 }, sharing({ concurrency: 2 }), /^record \d has \d outcomes/],
     ['when nobody inherits', { make: inheritsNothing, records: 3 }, dying(), /^record \d has 0 outcomes/],
     ['when the lap is not inherited', { make: inheritsWithoutLap, records: 3 }, dying(), /^record \d has \d outcomes/],
     ['when K2 is made before D3', { records: 3 }, dying({ doneFirst: true }), /^record \d has 0 outcomes/],
     ['when the fence comes last', { records: 3 }, dying({}, { fenceLast: true }), /^record \d has 2 outcomes/],
-    ['when K2 is a plain store', { make: storesDone, records: 3 }, lingering(), /^record \d has 0 outcomes/],
+    ['when K2 is a plain store', { make: storesDone, records: 3 }, lingering(), /^record \d has \d outcomes/],
     ['when nobody is fenced', { make: fencesNobody, records: 3 }, lingering(), /^record \d has 0 outcomes/],
     [
-      'when it does and the thread goes on',
+      'when what is done is not inherited',
+      { make: leavesWhatIsDone, records: 3 },
+      lingering(),
+      /^record \d has 2 outcomes/,
+    ],
+    ['when the fence is run once', { records: 3 }, lingering({ fenceOnce: true }), /^record \d has 2 outcomes/],
+    ['when D4 is before K2', { records: 3 }, lingering({}, { countsFirst: true }), /^record \d has 2 outcomes/],
+    [
+      'when the fence comes last and the thread goes on',
       { records: 3 },
       lingering({ fenceLast: true }),
       /^record \d has \d outcomes/,

@@ -247,7 +247,7 @@ export function producerOf(lanes: readonly TestLane[], index: number, thread: nu
     symbols: 16,
     nameBytes: 256,
   });
-  return { index, thread, block, dead: false };
+  return { index, thread, block, dead: false, final: false };
 }
 
 /** Body of an event whose record has so many bytes. */

@@ -469,7 +469,8 @@ describe('the claim number of a position', () => {
     const selection = { decoders: [null, () => ({}), null, null], owns: null, accepts: null, keys: null };
     const claims = new Claims(ClaimBlock.create(SLOTS), 1);
     // Somebody has had the laps before, so that the slots are as they would be.
-    for (let before = FIRST_NUMBER - 2 * SLOTS; before < FIRST_NUMBER; before++) {
+    const cycle = 256 * SLOTS;
+    for (let before = Math.floor(FIRST_NUMBER / cycle) * cycle - cycle; before < FIRST_NUMBER; before++) {
       if (claims.take(before | 0)) claims.done(before | 0);
     }
     const reader = new ClaimedReader(subscription, place, selection, undefined, claims);

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { Claims, claimSlots } from '../../src/shared/claims.js';
+import { Claims, claimSlots, MAX_CLAIMANT } from '../../src/shared/claims.js';
 import { ClaimBlock } from '../../src/shared/layout.js';
 
 const SLOTS = 4;
-const MAX_CLAIMANT = 2 ** 29 - 1;
 
 /** Two threads that share the claims on a lane. */
 function pair(first = 1, second = 2) {
@@ -36,9 +35,9 @@ describe('a record', () => {
     expect([...block.slots]).not.toEqual(before);
   });
 
-  it.each([0, 2 ** 31 - 8, 2 ** 32 - 8])('has a slot of its own in each lap, from number %i on', (start) => {
+  it.each([0, 2 ** 31 - 1024, 2 ** 32 - 1024])('has a slot of its own in each lap, from number %i on', (start) => {
     const { first, second } = pair();
-    for (let number = start; number < start + 4 * SLOTS; number++) {
+    for (let number = start; number < start + 2048; number++) {
       const [taker, other] = number % 3 === 0 ? [first, second] : [second, first];
       expect([taker.take(number | 0), other.take(number | 0)], `number ${number}`).toEqual([true, false]);
       taker.done(number | 0);
@@ -51,7 +50,7 @@ describe('a record', () => {
     first.done(0);
     const successor = pair(MAX_CLAIMANT, 1);
     successor.first.take(0);
-    successor.second.inherit(MAX_CLAIMANT);
+    successor.second.inherit(MAX_CLAIMANT, false);
     expect(successor.second.take(0)).toBe(true);
   });
 });
@@ -64,7 +63,7 @@ describe('a successor', () => {
     first.take(1);
     second.take(2);
     const successor = new Claims(block, 3);
-    successor.inherit(1);
+    successor.inherit(1, false);
     expect([0, 1, 2, 3].map((number) => successor.take(number))).toEqual([false, true, false, true]);
     expect([0, 1, 2, 3].map((number) => second.take(number))).toEqual([false, false, true, false]);
   });
@@ -77,7 +76,7 @@ describe('a successor', () => {
     }
     first.take(SLOTS);
     const successor = new Claims(block, 3);
-    successor.inherit(1);
+    successor.inherit(1, false);
     expect(second.take(SLOTS)).toBe(false);
     expect(successor.take(SLOTS)).toBe(true);
     successor.done(SLOTS);
@@ -88,22 +87,29 @@ describe('a successor', () => {
     const { block, first } = pair();
     first.take(0);
     const successor = new Claims(block, 3);
-    successor.inherit(1);
+    successor.inherit(1, false);
     first.done(0);
     expect(successor.take(0)).toBe(true);
   });
 
   it('takes from a predecessor that lingers what that takes later, which others leave to it', () => {
     const { block, first, second } = pair();
-    const successor = new Claims(block, 3, [1]);
-    successor.inherit(1);
     first.take(0);
-    expect(second.take(0)).toBe(false);
-    expect(successor.take(0)).toBe(true);
     first.done(0);
-    expect(successor.take(0)).toBe(true);
-    second.take(1);
-    expect(successor.take(1)).toBe(false);
+    const successor = new Claims(block, 3, [1]);
+    expect(successor.inherit(1, true)).toBe(1);
+    expect(successor.take(0)).toBe(false); // it was done before
+    first.take(1);
+    expect(second.take(1)).toBe(false);
+    expect(successor.take(1)).toBe(true);
+    expect(first.done(1)).toBe(false);
+    expect(successor.take(1)).toBe(true);
+    first.take(2);
+    expect(first.done(2)).toBe(true);
+    expect([second.take(2), successor.take(2)]).toEqual([false, true]);
+    second.take(3);
+    expect(successor.take(3)).toBe(false);
+    expect(successor.inherit(1, true)).toBe(0);
   });
 });
 

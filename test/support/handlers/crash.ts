@@ -1,4 +1,5 @@
-// Handlers that end their thread, each in its own way.
+// Handlers that end their thread, or must be parted from it, each in its own way.
+import { pbkdf2Sync } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Context, type Job, note } from './catalog.js';
 
@@ -23,6 +24,29 @@ export async function sleepOnJob(event: Job, context: Context): Promise<void> {
 
 async function end(way: string): Promise<void> {
   switch (way) {
+    case 'loop':
+      for (;;);
+    // falls through: it does not come here
+    case 'never':
+      await new Promise(() => undefined);
+      break;
+    case 'regex':
+      // Exponential in the number of a's: years.
+      /^(a+)+$/.test(`${'a'.repeat(60)}!`);
+      break;
+    case 'wait':
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      break;
+    case 'native':
+      pbkdf2Sync('password', 'salt', 6_000_000, 64, 'sha512'); // seconds, and nothing can interrupt it
+      break;
+    case 'stack':
+      deeper();
+      break;
+    case 'stack-later':
+      setTimeout(deeper, 0);
+      await sleep(60_000);
+      break;
     case 'exit':
       process.exit(7);
       break;
@@ -41,4 +65,8 @@ async function end(way: string): Promise<void> {
       for (;;) hoard.push(new Array<number>(100_000).fill(hoard.length));
     }
   }
+}
+
+function deeper(): number {
+  return deeper() + 1;
 }

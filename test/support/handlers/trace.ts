@@ -24,3 +24,11 @@ export function toOrderOrExit(event: Tick, context: Context): void {
   void context.publish({ type: 'ORDER', n: event.n, symbol: event.symbol });
   if (event.price < 0 && context.attempt === 1) process.exit(7);
 }
+
+/** Publishes ORDERs without end, some in each turn of the event loop. */
+export async function toOrders({ n, symbol }: Tick, context: Context): Promise<void> {
+  for (;;) {
+    for (let i = 0; i < 5; i++) await context.publish({ type: 'ORDER', n, symbol });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

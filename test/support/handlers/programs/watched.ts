@@ -1,6 +1,7 @@
 // A program under which time does strange things. It runs one handler with a limit, on a machine that is starved, stopped or
 // under a debugger, and prints what became of it. Arguments: the way, the handler's time and its limit, in ms.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import inspector from 'node:inspector';
 import os from 'node:os';
 import { createBus, workerHandlers } from 'lanebus';
@@ -18,19 +19,25 @@ bus.subscribe('NOTE', ({ what, at }) => {
 });
 
 /** Takes all cores, at a higher priority than this process has. */
-function starve(): () => void {
+async function starve(): Promise<() => void> {
   os.setPriority(10);
   // Each ends by itself: whoever kills this program must not leave them behind.
-  const code = `require('node:os').setPriority(0); for (const end = Date.now() + 10_000; Date.now() < end;);`;
-  const burners = os.cpus().map(() => spawn(process.execPath, ['-e', code], { stdio: 'ignore' }));
+  const code = `
+    require('node:os').setPriority(0);
+    require('node:fs').writeSync(1, 'burns');
+    for (const end = Date.now() + 10_000; Date.now() < end;);`;
+  const burners = Array.from({ length: 3 * os.cpus().length }, () =>
+    spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'ignore'] }),
+  );
+  await Promise.all(burners.map(({ stdout }) => once(stdout, 'data')));
   return () => {
     for (const burner of burners) burner.kill('SIGKILL');
   };
 }
 
-const release = way.startsWith('starved') ? starve() : () => undefined;
 if (way === 'debugged') inspector.open(0, '127.0.0.1');
 await bus.start();
+const release = way.startsWith('starved') ? await starve() : () => undefined;
 const published = epochNow();
 await bus.publish({ type: 'JOB', n: Number(n), act: { 'starved loop': 'loop', starved: 'work' }[way] ?? 'run' });
 await bus.drain();
