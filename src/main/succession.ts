@@ -7,7 +7,7 @@
  */
 import type { RestartReason } from '../shared/api.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
-import { type Remains, repair } from '../shared/lane.js';
+import { repair } from '../shared/lane.js';
 import { ConsumerWord, LaneWord } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { snapshotOf } from '../shared/outbox.js';
@@ -99,19 +99,15 @@ export class Succession {
 
   /** Makes the books of a thread's lanes final: it has exited, nobody publishes there any more. */
   close(producer: Producer): void {
-    const last = this.#repair(producer);
+    const { lost, last } = repair(producer.block);
     for (const record of this.#wiring.records) {
       if (record.options.mode !== 'conflated' || !record.reads.includes(producer)) continue;
       for (const member of record.members) member.repair(producer, last);
     }
     producer.dead = true;
     producer.final = true;
-  }
-
-  #repair({ block, thread }: Producer): Remains['last'] {
-    const { lost, last } = repair(block);
+    const { thread } = producer;
     if (lost > 0) this.#log.error({ thread, dropped: lost }, 'events in the overflow died with their thread');
-    return last;
   }
 
   /** Tells all producers which words hold them back now, and whom to ring. */
@@ -156,18 +152,15 @@ export class Succession {
     slot.running.catch(() => undefined);
   }
 
-  /** Nobody new reads a lost thread's lanes. If it lingers, they are not final before it has exited. */
+  /** Nobody new reads a lost thread's lanes. If it lingers it may still write: what it leaves is completed when it has exited. */
   #bury(producer: Producer, thread: PoolThread): void {
     producer.dead = true;
-    if (thread.hasExited) {
-      this.close(producer);
-    } else {
-      this.#repair(producer);
+    if (thread.hasExited) this.close(producer);
+    else
       void thread.exited.then(() => {
         if (!producer.final) this.close(producer);
         this.#rouseAll(); // for what has been put aside only now
       });
-    }
     // Whoever goes on with these lanes puts nothing aside for those that end.
     for (const record of this.#wiring.records) {
       if (isClosed(record)) record.cutAtOffered(producer, snapshotOf(producer.block));

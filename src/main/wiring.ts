@@ -100,6 +100,15 @@ export class Wiring {
     while (this.#prepared.length < count) this.#prepared.push(this.#newBlock());
   }
 
+  /**
+   * Makes ready what nobody uses any more. All of it, which is as much as was in use at once: the garbage collector does not
+   * see how much there is behind shared memory, so it would come late.
+   */
+  #reuse({ index, block }: Producer): void {
+    this.#freeIndexes.push(index);
+    this.#prepared.push(this.#newBlock(block.source));
+  }
+
   /** What holds for every thread. */
   get rules(): Pick<EngineSetup, 'catalog' | 'lanes' | 'pump'> {
     const { lanes, spinMicros, starvation } = this.#options;
@@ -125,13 +134,11 @@ export class Wiring {
     };
   }
 
-  #newBlock(): ProducerBlock {
-    return ProducerBlock.create({
-      capacities: this.#options.lanes.map((lane) => lane.capacityBytes),
-      types: this.#catalog.types.length,
-      symbols: this.#options.symbols.max,
-      nameBytes: this.#options.symbols.maxBytes,
-    });
+  #newBlock(memory?: SharedArrayBuffer): ProducerBlock {
+    const { lanes, symbols } = this.#options;
+    const capacities = lanes.map((lane) => lane.capacityBytes);
+    const shape = { capacities, types: this.#catalog.types.length, symbols: symbols.max, nameBytes: symbols.maxBytes };
+    return ProducerBlock.create(shape, memory);
   }
 
   /** A subscription on one thread, as the producers whom it holds back are told of it. */
@@ -223,7 +230,9 @@ export class Wiring {
       this.meter.retire(producer);
       this.producers.splice(this.producers.indexOf(producer), 1);
       const known = this.slots.map((slot) => slot.tell('removeProducer', producer.index));
-      void Promise.all(known).then(() => this.#freeIndexes.push(producer.index));
+      void Promise.all(known).then(() => {
+        this.#reuse(producer);
+      });
     }
   }
 }

@@ -512,12 +512,33 @@ export function repair(block: ProducerBlock): Remains {
     lost += stats[LaneWord.SPILLED_F64];
     stats[LaneWord.DROPPED_F64] += stats[LaneWord.SPILLED_F64];
     for (const word of [LaneWord.SPILLED_F64, LaneWord.WAITING_F64, LaneWord.BLOCKED_SINCE_F64]) stats[word] = 0;
-    const typeIndex = control[LaneWord.REDO_TYPE_INDEX];
-    if (typeIndex === PADDING_TYPE) return undefined;
-    const committed = control[LaneWord.CURSOR_INDEX] === control[LaneWord.REDO_END_INDEX] ? 1 : 0;
-    block.published[typeIndex] = stats[LaneWord.REDO_COUNT_F64] + committed;
-    stats[LaneWord.RECORDS_F64] = stats[LaneWord.REDO_RECORDS_F64] + committed;
-    return committed === 1 ? { memory, at: control[LaneWord.REDO_START_INDEX] } : undefined;
+    const redo = redoOf(block, rank, control[LaneWord.CURSOR_INDEX]);
+    if (redo === undefined) return undefined;
+    block.published[redo.typeIndex] = redo.published;
+    stats[LaneWord.RECORDS_F64] = redo.records;
+    return redo.committed ? { memory, at: control[LaneWord.REDO_START_INDEX] } : undefined;
   });
   return { lost, last };
+}
+
+/** What a mortal producer's counts are, by its last redo record; undefined when there is none. */
+export function redoOf(
+  block: ProducerBlock,
+  rank: number,
+  cursor: number,
+):
+  | { readonly typeIndex: number; readonly committed: boolean; readonly published: number; readonly records: number }
+  | undefined {
+  const control = block.control[rank];
+  const stats = block.stats[rank];
+  const typeIndex = control[LaneWord.REDO_TYPE_INDEX];
+  if (typeIndex === PADDING_TYPE) return undefined;
+  const committed = cursor === control[LaneWord.REDO_END_INDEX];
+  const more = committed ? 1 : 0;
+  return {
+    typeIndex,
+    committed,
+    published: stats[LaneWord.REDO_COUNT_F64] + more,
+    records: stats[LaneWord.REDO_RECORDS_F64] + more,
+  };
 }

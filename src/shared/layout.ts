@@ -106,8 +106,14 @@ export type SubscriptionMode = (typeof SubscriptionMode)[keyof typeof Subscripti
 
 export const alignLine = (bytes: number): number => Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
 
-export function claimBlock(kind: BlockKind, bytes: number): { source: SharedArrayBuffer; head: Int32Array } {
-  const source = new SharedArrayBuffer(bytes);
+/** @param memory Of that size, to be cleared and used; fresh memory without it. */
+export function claimBlock(
+  kind: BlockKind,
+  bytes: number,
+  memory?: SharedArrayBuffer,
+): { source: SharedArrayBuffer; head: Int32Array } {
+  const source = memory ?? new SharedArrayBuffer(bytes);
+  if (memory !== undefined) new Uint8Array(memory).fill(0);
   const head = new Int32Array(source, 0, LINE_I32);
   head[0] = MAGIC;
   head[1] = VERSION;
@@ -201,8 +207,9 @@ export class ProducerBlock {
   readonly published: Float64Array;
   readonly symbols: { readonly state: Int32Array; readonly ends: Int32Array; readonly names: Uint8Array };
 
-  static create(shape: ProducerShape): ProducerBlock {
-    const { source, head } = claimBlock('producer', producerBytes(shape));
+  /** @param memory Of a block of the same shape that nobody uses any more. */
+  static create(shape: ProducerShape, memory?: SharedArrayBuffer): ProducerBlock {
+    const { source, head } = claimBlock('producer', producerBytes(shape), memory);
     head[HEAD_LANES_INDEX] = shape.capacities.length;
     head[HEAD_TYPES_INDEX] = shape.types;
     head[HEAD_SYMBOLS_INDEX] = shape.symbols;

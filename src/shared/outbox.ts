@@ -2,13 +2,14 @@
  * A publishing thread's own lanes: from an event object to a committed record. The bus's thread has one, and each pool
  * thread for what its handlers publish. Used by its own thread only.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { Admission, type AdmissionConfig, type Held, Scratch, type Ticketed } from './admission.js';
 import type { PublishOutcome } from './api.js';
 import type { Catalog, EventType } from './catalog.js';
 import { PublishClock } from './clock.js';
 import { compileEncoder, type Encoder, unknownTypeError } from './codec.js';
 import { asError, ErrorCode, LanebusError } from './errors.js';
-import { type Gate, Lane, type LaneConfig, type Publisher } from './lane.js';
+import { type Gate, Lane, type LaneConfig, type Publisher, redoOf } from './lane.js';
 import { LaneWord, type ProducerBlock } from './layout.js';
 import { SymbolWriter } from './symbols.js';
 
@@ -345,9 +346,22 @@ export class Outbox {
   }
 }
 
+/** Where a producer stands, whatever it is just doing: see `Lane.commit` for what it may have left half-done. */
 export function snapshotOf(block: ProducerBlock): ProducerSnapshot {
-  return {
-    cursors: block.control.map((control) => Atomics.load(control, LaneWord.CURSOR_INDEX)),
-    published: [...block.published],
-  };
+  for (let former = read(block); ;) {
+    const latter = read(block);
+    if (isDeepStrictEqual(former, latter)) return latter; // a double collect, see `frozen`
+    former = latter;
+  }
+}
+
+function read(block: ProducerBlock): ProducerSnapshot {
+  const published = [...block.published];
+  const cursors = block.control.map((control, rank) => {
+    const cursor = Atomics.load(control, LaneWord.CURSOR_INDEX);
+    const redo = redoOf(block, rank, cursor);
+    if (redo !== undefined) published[redo.typeIndex] = redo.published;
+    return cursor;
+  });
+  return { cursors, published };
 }

@@ -1,5 +1,4 @@
 /** Runs one random graph on a bus of its own while threads die, and keeps what is to be checked. */
-import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setEnvironmentData, type Worker } from 'node:worker_threads';
 import {
@@ -15,6 +14,7 @@ import type * as handlers from '../support/handlers/graph.js';
 import { type Call, Journal, journalKey, type Offer } from '../support/graphs/journal.js';
 import { Publisher } from '../support/graphs/publishers.js';
 import { Script, type Subscribed } from '../support/graphs/script.js';
+import { openDescriptors } from '../support/process.js';
 import { SeededRandom } from '../support/random.js';
 import type { ChaosPlan, Fault } from './faults.js';
 
@@ -197,24 +197,4 @@ async function within<T>(awaited: Promise<T>, bus: EventBus<Catalog>, what: stri
 
 async function settled(isSo: () => boolean): Promise<void> {
   for (const end = performance.now() + SETTLED_MS; !isSo() && performance.now() < end;) await sleep(10);
-}
-
-/**
- * Pipes, sockets, event loops. Files of modules are left out: Node leaves those open that a thread was just reading when it
- * was terminated from outside while it imports them.
- */
-function openDescriptors(): number {
-  try {
-    return readdirSync('/proc/self/fd').filter((descriptor) => !/\.[cm]?js$/.test(targetOf(descriptor))).length;
-  } catch {
-    return 0; // not Linux: nothing is known, nothing is compared
-  }
-}
-
-function targetOf(descriptor: string): string {
-  try {
-    return readlinkSync(`/proc/self/fd/${descriptor}`);
-  } catch {
-    return ''; // that of the look itself
-  }
 }
