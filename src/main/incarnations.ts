@@ -123,7 +123,8 @@ export class Incarnations {
   forget(record: SubscriptionRecord): void {
     record.state = 'ended';
     record.close();
-    for (const { id } of record.members) for (const slot of this.wiring.slots) void slot.tell('closeGates', id);
+    const ids = record.members.map(({ id }) => id);
+    for (const slot of this.wiring.slots) void slot.tell('closeGates', ids);
     const [oldest, ...others] = this.wiring.records.filter(({ ended }) => ended);
     if (others.length >= MAX_ENDED) this.wiring.records.splice(this.wiring.records.indexOf(oldest), 1);
   }
@@ -244,13 +245,10 @@ export class Incarnations {
     await Promise.all(
       record.reads.map(async (producer) => {
         const slot = this.wiring.slots[producer.thread];
-        // The first cut holds, if a thread was lost and this is tried again: where events are conflated, nothing was put
-        // aside since.
-        const at =
-          record.cutOf(producer) ??
-          (producer.dead || !slot.told ? snapshotOf(producer.block) : await this.#snapshot(slot, record));
-        record.cut(producer, at);
-        for (const rank of record.ranks) cuts.set(producer.index * lanes + rank, at.cursors[rank]);
+        const isGone = producer.dead || !slot.told;
+        const at = isGone ? snapshotOf(producer.block) : await this.#snapshot(slot, record);
+        const { cursors } = record.cut(producer, at);
+        for (const rank of record.ranks) cuts.set(producer.index * lanes + rank, cursors[rank]);
       }),
     );
     return cuts;
@@ -259,7 +257,9 @@ export class Incarnations {
   /** What is conflated is not read up to a position: there the publisher stops at once. */
   async #snapshot(slot: Slot, { members, options }: SubscriptionRecord): Promise<ProducerSnapshot> {
     if (options.mode !== 'conflated') return slot.ask('snapshot');
-    const closed = await Promise.all(members.map(({ id }) => slot.ask('closeGates', id)));
-    return closed[0];
+    return slot.ask(
+      'closeGates',
+      members.map(({ id }) => id),
+    );
   }
 }

@@ -172,15 +172,16 @@ export class SubscriptionRecord {
     this.read(producer, [...producer.block.published]);
   }
 
-  /** Where the producer stood when the subscription ended; undefined before. */
-  cutOf(producer: Producer): ProducerSnapshot | undefined {
-    return this.#reads.get(producer)?.cut;
-  }
-
-  /** Nothing that the producer publishes later is owed. */
-  cut(producer: Producer, at: ProducerSnapshot): void {
+  /**
+   * Nothing that the producer publishes later is owed. Where it is asked twice, because a thread was lost meanwhile, the first
+   * answer holds: what is conflated was put aside up to there.
+   * @returns What holds.
+   */
+  cut(producer: Producer, at: ProducerSnapshot): ProducerSnapshot {
     const reading = this.#reads.get(producer);
-    if (reading !== undefined) reading.cut = at;
+    if (reading === undefined) return at;
+    reading.cut ??= at;
+    return reading.cut;
   }
 
   /**

@@ -135,7 +135,7 @@ export interface EngineControl {
   halt(id: number): Promise<void>;
   detach(id: number, cuts: ReadonlyMap<number, number>): void;
   openGates(gates: readonly GateSpec[], seed: boolean): ProducerSnapshot;
-  closeGates(id: number): ProducerSnapshot;
+  closeGates(ids: readonly number[]): ProducerSnapshot;
   snapshot(): ProducerSnapshot;
   addProducer(producer: ProducerSpec, readers: readonly { readonly id: number; readonly read: ReadSpec }[]): void;
   removeProducer(index: number): void;

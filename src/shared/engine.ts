@@ -167,10 +167,10 @@ export class Engine implements EngineControl {
     return snapshot;
   }
 
-  /** Lets the lanes wait for a reader no longer, nor put anything aside for it. @returns Where the lanes stood. */
-  closeGates(id: number): ProducerSnapshot {
-    const snapshot = this.outbox.closeGates(id);
-    this.#conflators.delete(id);
+  /** Lets the lanes wait for readers no longer, nor put anything aside for them. @returns Where the lanes stood. */
+  closeGates(ids: readonly number[]): ProducerSnapshot {
+    const snapshot = this.outbox.closeGates(ids);
+    for (const id of ids) this.#conflators.delete(id);
     return snapshot;
   }
 

@@ -189,10 +189,10 @@ export class Outbox {
     return this.snapshot();
   }
 
-  /** Takes a reader away: the lanes wait for it no longer. */
-  closeGates(id: number): ProducerSnapshot {
+  /** Takes readers away: the lanes wait for them no longer. */
+  closeGates(ids: readonly number[]): ProducerSnapshot {
     for (const { lane } of this.#admissions) {
-      lane.setGates(lane.gates.filter((gate) => gate.id !== id));
+      lane.setGates(lane.gates.filter((gate) => !ids.includes(gate.id)));
       lane.wakeForRoom();
     }
     return this.snapshot();

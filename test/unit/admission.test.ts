@@ -125,7 +125,7 @@ describe("a full lane under 'block'", () => {
     await market.fill();
     const admitted = market.publish(5);
     await parked(market);
-    market.outbox.closeGates(market.member.id);
+    market.outbox.closeGates([market.member.id]);
     await admitted;
   });
 

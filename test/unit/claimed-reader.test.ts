@@ -102,7 +102,7 @@ async function endSubscription(test: TestEngine, record: SubscriptionRecord): Pr
     member.id,
     new Map(record.ranks.map((rank) => [member.address(test.producer, rank), at.cursors[rank]])),
   );
-  test.engine.closeGates(member.id);
+  test.engine.closeGates([member.id]);
 }
 
 function pause(test: TestEngine, record: SubscriptionRecord, paused: boolean): void {

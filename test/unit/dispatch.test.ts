@@ -370,7 +370,7 @@ async function endSubscription(test: TestEngine, record: SubscriptionRecord): Pr
   record.cut(test.producer, at);
   const cuts = new Map(record.ranks.map((rank) => [member.address(test.producer, rank), at.cursors[rank]]));
   test.engine.detach(member.id, cuts);
-  test.engine.closeGates(member.id);
+  test.engine.closeGates([member.id]);
 }
 
 describe('a subscription that ends', () => {

@@ -226,7 +226,7 @@ describe('a batch', () => {
 
   it('larger than the ring is refused under reject even if nobody reads', async () => {
     const market = new Market('reject');
-    market.outbox.closeGates(market.record.id);
+    market.outbox.closeGates([market.record.id]);
     await expect(market.outbox.publishBatch([1, 2, 3, 4, 5].map(tick))).rejects.toThrow(
       `lane "market" is full (${CAPACITY.toLocaleString('en-US')} bytes): none of the batch's 5 events was published`,
     );
@@ -346,7 +346,7 @@ describe('gates', () => {
     expect(idsOf()).toEqual([[], [ticks.id, notes.id], [notes.id]]);
     test.engine.openGates([test.gateOf(ticks)], false);
     expect(idsOf()).toEqual([[], [notes.id, ticks.id], [notes.id]]);
-    test.engine.closeGates(notes.id);
+    test.engine.closeGates([notes.id]);
     expect(idsOf()).toEqual([[], [ticks.id], []]);
   });
 
@@ -354,7 +354,7 @@ describe('gates', () => {
     const test = new TestEngine();
     const [member] = test.register(['TICK']).members;
     const { block } = member;
-    test.engine.closeGates(member.id);
+    test.engine.closeGates([member.id]);
     await test.publish('TICK', 1);
     await test.publish('HALT', 2);
     const snapshot = test.engine.openGates([test.gateOf(member)], true);

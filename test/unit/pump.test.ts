@@ -265,7 +265,7 @@ describe('an idle pump', () => {
     test.engine.pump.wired = false;
     const order: number[] = [];
     const record = test.register(['TICK']);
-    test.engine.closeGates(record.id);
+    test.engine.closeGates([record.id]);
     test.attach(record, ({ n }) => order.push(n));
     test.start();
     await parked(test);

@@ -42,6 +42,17 @@ describe('the ledger of a subscription', () => {
     });
   });
 
+  it('owes what was published up to the first cut, however often it is cut', async () => {
+    const { test, record } = bookkeeping();
+    await test.publish('TICK', 1);
+    const first = test.engine.snapshot();
+    expect(record.cut(test.producer, first)).toBe(first);
+    await test.publish('TICK', 2);
+    // A thread was lost while it was asked, and all are asked again: what is conflated has been put aside up to `first`.
+    expect(record.cut(test.producer, test.engine.snapshot())).toBe(first);
+    expect(record.metrics()).toMatchObject({ owed: 1 });
+  });
+
   it('is not exact when an outcome is missing, or is one too many', async () => {
     const { test, record } = bookkeeping();
     await test.publish('TICK', 1);
