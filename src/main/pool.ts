@@ -29,6 +29,7 @@ const WORKER_URL = new URL('../workers/entry.cjs', import.meta.url).href;
 export class Pool {
   readonly #piscina: Piscina;
   readonly #startTimeoutMs: number;
+  #destroyed = false;
 
   constructor(options: ResolvedOptions) {
     this.#startTimeoutMs = options.startTimeoutMs;
@@ -51,6 +52,8 @@ export class Pool {
 
   /** Starts a thread. Resolves when it answers. @param name For errors. @throws THREAD_LOST */
   async spawn(name: string): Promise<PoolThread> {
+    // Piscina would start one all the same, and nobody would end it.
+    if (this.#destroyed) throw new ThreadDied(`${name} was not started: the bus has stopped`);
     const { port1, port2 } = new MessageChannel();
     const abort = new AbortController();
     const before = new Set(this.#piscina.threads);
@@ -83,7 +86,9 @@ export class Pool {
     return new PoolThread(name, started.kernelThread, worker, port1, task, abort);
   }
 
+  /** Terminates what is left; nothing starts any more. Resolves when all have exited. */
   async destroy(): Promise<void> {
+    this.#destroyed = true;
     await this.#piscina.destroy();
   }
 }

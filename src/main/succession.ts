@@ -10,14 +10,14 @@ import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { repair } from '../shared/lane.js';
 import { ConsumerWord, LaneWord } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
-import { snapshotOf } from '../shared/outbox.js';
+import { type ProducerSnapshot, snapshotOf } from '../shared/outbox.js';
 import { rouse } from '../shared/parking.js';
 import { MemoryDeadLetters } from './dead-letters.js';
 import { type Death, inherit, suspect } from './inheritance.js';
 import type { ResolvedOptions } from './options.js';
 import { after, backOffMs, Pool, type PoolThread, STARTS, ThreadDied, tooLate } from './pool.js';
 import type { Member } from './member.js';
-import type { Producer } from './record.js';
+import type { Producer, SubscriptionRecord } from './record.js';
 import { isLost, rethrowUnlessLost, type Slot } from './slot.js';
 import { Spares } from './spares.js';
 import type { Late } from './watchdog.js';
@@ -161,10 +161,14 @@ export class Succession {
         if (!producer.final) this.close(producer);
         this.#rouseAll(); // for what has been put aside only now
       });
-    // Whoever goes on with these lanes puts nothing aside for those that end.
-    for (const record of this.#wiring.records) {
-      if (isClosed(record)) record.cutAtOffered(producer, snapshotOf(producer.block));
-    }
+    this.#cutOff(producer, (record, at) => {
+      record.cutAtOffered(producer, at);
+    });
+  }
+
+  /** Ends what is owed to subscriptions whose gates are closed, or closing. */
+  #cutOff(producer: Producer, cut: (record: SubscriptionRecord, at: ProducerSnapshot) => void): void {
+    for (const record of this.#wiring.records) if (isClosed(record)) cut(record, snapshotOf(producer.block));
   }
 
   /** The dead thread may have been about to wake any of these: see parking.ts. */
@@ -258,6 +262,8 @@ export class Succession {
       });
     const thread = spare ?? (await this.#pool.spawn(name));
     thread.name = name;
+    // It is told of no gate of theirs: what it publishes is not owed to them.
+    this.#cutOff(slot.producer, (record, at) => record.cut(slot.producer, at));
     slot.thread = thread;
     slot.told = true;
     void thread.exited.then((error) => {

@@ -2,6 +2,8 @@
  * `npm run test:chaos -- --seconds N --seed S`: one random graph after the other, each on a bus of its own, while threads are
  * killed, hang, crash and run out of memory, the main thread stalls, lanes overflow and buses stop in the middle of it.
  */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Command, InvalidArgumentError } from 'commander';
 import { mix } from '../support/graphs/events.js';
 import { describeGraph } from '../support/graphs/plan.js';
@@ -89,12 +91,17 @@ async function runOne(seed: number): Promise<void> {
   );
 }
 
+// Buses come and go here by the hundred, and the collector does not see how much there is behind shared memory.
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
 const begun = performance.now();
 if (flags.graph !== undefined) {
   await runOne(flags.graph);
 } else {
   for (let turn = 0; performance.now() - begun < flags.seconds * 1e3; turn++) {
     await runOne(mix(flags.seed, turn) >>> 1);
+    collect();
     if (!process.stderr.isTTY) continue;
     const seconds = ((performance.now() - begun) / 1e3).toFixed(0);
     process.stderr.write(

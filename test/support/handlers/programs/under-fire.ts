@@ -23,6 +23,7 @@ process.on('worker', (worker) => {
 const tiny = { capacityBytes: 1024, whenFull: 'block', timeoutMs: 60_000 } as const;
 const bus = createBus(catalog, {
   threads: 3,
+  spares: seed % 2,
   logger: false,
   timeoutMs: 60,
   graceMs: 10,
@@ -63,9 +64,10 @@ async function strike(): Promise<void> {
 const publishers = Array.from({ length: 20 }, publish);
 const striking = strike();
 await sleep(stopsAfterMs);
-stopping = true;
 const restarts = bus.metrics().threads.reduce((sum, { restarts: { crash, timeout } }) => sum + crash + timeout, 0);
 const report = await bus.stop({ timeoutMs: 50 });
+stopping = true;
+await sleep(300); // whoever waits to start another thread would have done so
 await Promise.all([...publishers, striking]);
 const { subscriptions } = bus.metrics();
 process.stdout.write(
