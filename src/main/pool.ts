@@ -76,7 +76,7 @@ export class Pool {
         resolve(new ThreadDied(`${name} ended before it had started`));
       });
     });
-    const started = await Promise.race([ready, failed, died, tooLate(this.#startTimeoutMs, `${name} did not start`)]);
+    const started = await inTime(Promise.race([ready, failed, died]), this.#startTimeoutMs, `${name} did not start`);
     if (started instanceof LanebusError) {
       abort.abort();
       port1.close();
@@ -105,6 +105,7 @@ export class PoolThread {
   readonly #proxy: Comlink.Remote<ControlPort>;
   readonly #abort: AbortController;
   readonly #lost: Promise<never>;
+  #isLost = false;
   /** Whether the thread is gone. One that is terminated in native code goes on until it comes back from there. */
   hasExited = false;
   /** Ends all calls that are not answered yet: the thread is given up, whether it has exited or not. */
@@ -146,6 +147,9 @@ export class PoolThread {
     });
     this.forsake = forsake;
     this.#lost = Promise.race([this.exited, forsaken]).then(() => {
+      this.#isLost = true;
+      // With a call that is never answered, Comlink's registry of proxies would keep the port, and the port the proxy.
+      this.#proxy[Comlink.releaseProxy]();
       port.close();
       throw new ThreadDied(`${this.name} has ended`);
     });
@@ -157,6 +161,7 @@ export class PoolThread {
     method: K,
     ...args: Parameters<WorkerControl[K]>
   ): Promise<Awaited<ReturnType<WorkerControl[K]>>> {
+    if (this.#isLost) return this.#lost;
     const answer: Answer = await Promise.race([this.#proxy.call(method, args), this.#lost]);
     if ('error' in answer) throw fromErrorRecord(answer.error);
     return answer.value as Awaited<ReturnType<WorkerControl[K]>>;
@@ -173,9 +178,20 @@ export class PoolThread {
   }
 }
 
-/** Resolves with the error when a time has passed; 0 = never. */
-export function tooLate(ms: number, what: string): Promise<LanebusError> {
-  return after(ms, () => new LanebusError(ErrorCode.THREAD_LOST, `${what} within startTimeoutMs (${ms} ms)`));
+/** What is awaited, or an error when a time has passed first; 0 = it never has. */
+export async function inTime<T>(awaited: Promise<T>, startTimeoutMs: number, what: string): Promise<T | LanebusError> {
+  if (startTimeoutMs === 0) return awaited;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<LanebusError>((resolve) => {
+    timer = setTimeout(() => {
+      resolve(new LanebusError(ErrorCode.THREAD_LOST, `${what} within startTimeoutMs (${startTimeoutMs} ms)`));
+    }, startTimeoutMs).unref();
+  });
+  try {
+    return await Promise.race([awaited, late]);
+  } finally {
+    clearTimeout(timer); // it would keep all this for as long as it runs
+  }
 }
 
 /** Resolves after a time; 0 = never. Does not keep the process alive. */

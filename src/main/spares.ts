@@ -6,7 +6,7 @@
 import { ErrorCode, LanebusError } from '../shared/errors.js';
 import type { Logger } from '../shared/logger.js';
 import type { ResolvedOptions } from './options.js';
-import { after, backOffMs, type Pool, type PoolThread, STARTS, tooLate } from './pool.js';
+import { after, backOffMs, inTime, type Pool, type PoolThread, STARTS } from './pool.js';
 import type { Wiring } from './wiring.js';
 
 export class Spares {
@@ -133,7 +133,7 @@ export class Spares {
   async #teach(thread: PoolThread): Promise<void> {
     const { startTimeoutMs } = this.#options;
     const learned = thread.call('learn', this.#wiring.workerHandlers);
-    const late = await Promise.race([learned, tooLate(startTimeoutMs, 'a spare thread did not import its handlers')]);
+    const late = await inTime(learned, startTimeoutMs, 'a spare thread did not import its handlers');
     if (late === undefined) return;
     learned.catch(() => undefined); // it is about to be killed, and says so
     throw late;

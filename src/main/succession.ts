@@ -15,7 +15,7 @@ import { rouse } from '../shared/parking.js';
 import { MemoryDeadLetters } from './dead-letters.js';
 import { type Death, inherit, suspect } from './inheritance.js';
 import type { ResolvedOptions } from './options.js';
-import { after, backOffMs, Pool, type PoolThread, STARTS, ThreadDied, tooLate } from './pool.js';
+import { after, backOffMs, inTime, Pool, type PoolThread, STARTS, ThreadDied } from './pool.js';
 import type { Member } from './member.js';
 import type { Producer, SubscriptionRecord } from './record.js';
 import { isLost, rethrowUnlessLost, type Slot } from './slot.js';
@@ -277,7 +277,7 @@ export class Succession {
         subscriptions: members.map((member) => this.#wiring.subscriptionSpec(member)),
       });
       const what = `${name} did not import its handlers (${members.map(({ record }) => record.name).join(', ')})`;
-      const late = await Promise.race([ready, tooLate(this.#options.startTimeoutMs, what)]);
+      const late = await inTime(ready, this.#options.startTimeoutMs, what);
       if (late !== undefined) {
         ready.catch(() => undefined); // it is about to be killed, and says so
         throw late;

@@ -162,9 +162,16 @@ export class Engine implements EngineControl {
       }
     }
     const snapshot = this.outbox.openGates(gates);
+    this.#forgetConsumers();
     // What was committed before the gate was there rang somebody else: let the reader look for itself.
     for (const consumer of new Set(gates.flat().map((gate) => gate.consumer))) nudge(consumer);
     return snapshot;
+  }
+
+  /** Those of incarnations that are gone: nobody is to be rung there. */
+  #forgetConsumers(): void {
+    const used = new Set(this.outbox.lanes.flatMap(({ gates }) => gates.map(({ consumer }) => consumer)));
+    for (const [id, words] of this.#consumers) if (!used.has(words)) this.#consumers.delete(id);
   }
 
   /** Lets the lanes wait for readers no longer, nor put anything aside for them. @returns Where the lanes stood. */
