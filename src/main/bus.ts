@@ -1,4 +1,5 @@
 import type {
+  BusNotices,
   DeadLetters,
   DrainReport,
   EventBus,
@@ -6,6 +7,7 @@ import type {
   EventStreamOptions,
   Handler,
   MetricsSnapshot,
+  NoticeListener,
   PublishOutcome,
   StopReport,
   SubscribeOptions,
@@ -20,6 +22,7 @@ import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { createLogger, type Logger } from '../shared/logger.js';
 import { Incarnations } from './incarnations.js';
 import { openStream, resolveStreamOptions } from './event-stream.js';
+import { NoticeBoard } from './notices.js';
 import { once } from './once.js';
 import { type BusOptions, type ResolvedOptions, resolveOptions, resolveTimeout } from './options.js';
 import { after } from './pool.js';
@@ -46,6 +49,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
   readonly #catalog: C;
   readonly #options: ResolvedOptions;
   readonly #log: Logger;
+  readonly #notices: NoticeBoard;
   readonly #incarnations: Incarnations;
   readonly #handles = new Map<SubscriptionRecord, Handle>();
   #state: MetricsSnapshot['state'] = 'created';
@@ -59,7 +63,8 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     this.#catalog = catalog;
     this.#options = options;
     this.#log = createLogger(options.logger, { name: 'lanebus' });
-    this.#incarnations = new Incarnations(catalog, options, this.#log);
+    this.#notices = new NoticeBoard(this.#log);
+    this.#incarnations = new Incarnations(catalog, options, this.#log, this.#notices);
     this.#incarnations.engine.outbox.refuse(
       new LanebusError(ErrorCode.NOT_STARTED, 'publish: the bus has not started; await bus.start() first'),
     );
@@ -101,6 +106,10 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     }
     // One that was made meanwhile is attached on its own.
     for (const [record, handle] of this.#handles) if (record.state !== 'starting') handle.resolveReady();
+  }
+
+  on<N extends keyof BusNotices>(notice: N, listener: NoticeListener<N>): () => void {
+    return this.#notices.on(notice, listener);
   }
 
   get deadLetters(): DeadLetters {

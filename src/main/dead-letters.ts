@@ -3,13 +3,15 @@ import type { DeadLetter, DeadLetters } from '../shared/api.js';
 /** Deliveries that were set aside, in memory: with no room left the oldest goes, and is counted. */
 export class MemoryDeadLetters implements DeadLetters {
   readonly #max: number;
+  readonly #onAdd: (letter: DeadLetter) => void;
   readonly #letters: DeadLetter[] = [];
   #nextId = 1;
   #evicted = 0;
 
   /** @param max Letters that are kept. */
-  constructor(max: number) {
+  constructor(max: number, onAdd: (letter: DeadLetter) => void = () => undefined) {
     this.#max = max;
+    this.#onAdd = onAdd;
   }
 
   get count(): number {
@@ -28,8 +30,10 @@ export class MemoryDeadLetters implements DeadLetters {
     return this.#letters.splice(0).length;
   }
 
-  add(letter: Omit<DeadLetter, 'id' | 'setAsideAt'>): void {
-    this.#letters.push({ id: this.#nextId++, setAsideAt: Date.now(), ...letter });
+  add(content: Omit<DeadLetter, 'id' | 'setAsideAt'>): void {
+    const letter = { id: this.#nextId++, setAsideAt: Date.now(), ...content };
+    this.#letters.push(letter);
+    this.#onAdd(letter);
     if (this.#letters.length <= this.#max) return;
     this.#letters.shift();
     this.#evicted++;

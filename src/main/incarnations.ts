@@ -11,6 +11,7 @@ import { type ProducerSnapshot, snapshotOf } from '../shared/outbox.js';
 import type { AnyHandler, AnyPredicate } from '../shared/subscription.js';
 import { describeDeadlock, findDeadlock } from './deadlocks.js';
 import type { Member } from './member.js';
+import type { NoticeBoard } from './notices.js';
 import type { ResolvedOptions } from './options.js';
 import type { SubscriptionRecord } from './record.js';
 import { after } from './pool.js';
@@ -33,9 +34,9 @@ export class Incarnations {
   /** Whether a delivery is just being refused. */
   #breaking = false;
 
-  constructor(catalog: Catalog, options: ResolvedOptions, log: Logger) {
+  constructor(catalog: Catalog, options: ResolvedOptions, log: Logger, notices: NoticeBoard) {
     this.wiring = new Wiring(catalog, options);
-    this.#succession = new Succession(this.wiring, options, log, () => {
+    this.#succession = new Succession(this.wiring, options, log, notices, () => {
       this.onActivity();
     });
     this.#log = log;
@@ -191,6 +192,7 @@ export class Incarnations {
     });
     for (const producer of this.wiring.producers) {
       if (producer.thread > 0 && !producer.final) this.#succession.close(producer);
+      this.#succession.cutOff(producer);
     }
     for (const record of this.wiring.records) {
       if (record.ended) continue;

@@ -10,14 +10,15 @@ import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { repair } from '../shared/lane.js';
 import { ConsumerWord, LaneWord } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
-import { type ProducerSnapshot, snapshotOf } from '../shared/outbox.js';
+import { snapshotOf } from '../shared/outbox.js';
 import { rouse } from '../shared/parking.js';
 import { MemoryDeadLetters } from './dead-letters.js';
 import { type Death, inherit, suspect } from './inheritance.js';
 import type { ResolvedOptions } from './options.js';
 import { after, backOffMs, inTime, Pool, type PoolThread, STARTS, ThreadDied } from './pool.js';
 import type { Member } from './member.js';
-import type { Producer, SubscriptionRecord } from './record.js';
+import type { NoticeBoard } from './notices.js';
+import type { Producer } from './record.js';
 import { isLost, rethrowUnlessLost, type Slot } from './slot.js';
 import { Spares } from './spares.js';
 import type { Late } from './watchdog.js';
@@ -38,15 +39,19 @@ export class Succession {
   #started = false;
   #closing = false;
 
+  readonly #notices: NoticeBoard;
   readonly #onTakeOver: () => void;
 
-  constructor(wiring: Wiring, options: ResolvedOptions, log: Logger, onTakeOver: () => void) {
+  constructor(wiring: Wiring, options: ResolvedOptions, log: Logger, notices: NoticeBoard, onTakeOver: () => void) {
     this.#wiring = wiring;
     this.#options = options;
     this.#log = log;
+    this.#notices = notices;
     this.#onTakeOver = onTakeOver;
     this.#pool = new Pool(options);
-    this.deadLetters = new MemoryDeadLetters(options.maxDeadLetters);
+    this.deadLetters = new MemoryDeadLetters(options.maxDeadLetters, (letter) => {
+      notices.post('deadLetter', letter);
+    });
     this.spares = new Spares(this.#pool, options, wiring, log);
   }
 
@@ -147,9 +152,15 @@ export class Succession {
     this.rewire(slot, members);
     this.#rouseAll();
     this.#onTakeOver();
+    const { index, incarnation } = slot;
     slot.running = this.#relaunch(slot);
-    // Nobody may be waiting for it; a failure has been logged.
-    slot.running.catch(() => undefined);
+    slot.running.then(
+      () => {
+        if (slot.incarnation !== incarnation || this.#closing) return; // it has died since: the one after it will tell
+        this.#notices.post('threadRestarted', { thread: index, reason, incarnation });
+      },
+      () => undefined, // a failure has been logged
+    );
   }
 
   /** Nobody new reads a lost thread's lanes. If it lingers it may still write: what it leaves is completed when it has exited. */
@@ -161,14 +172,14 @@ export class Succession {
         if (!producer.final) this.close(producer);
         this.#rouseAll(); // for what has been put aside only now
       });
-    this.#cutOff(producer, (record, at) => {
-      record.cutAtOffered(producer, at);
-    });
+    this.cutOff(producer);
   }
 
-  /** Ends what is owed to subscriptions whose gates are closed, or closing. */
-  #cutOff(producer: Producer, cut: (record: SubscriptionRecord, at: ProducerSnapshot) => void): void {
-    for (const record of this.#wiring.records) if (isClosed(record)) cut(record, snapshotOf(producer.block));
+  /** Nobody will tell any more when a thread has closed its gates to subscriptions that end. */
+  cutOff(producer: Producer): void {
+    for (const record of this.#wiring.records) {
+      if (isClosed(record)) record.cutAtOffered(producer, snapshotOf(producer.block));
+    }
   }
 
   /** The dead thread may have been about to wake any of these: see parking.ts. */
@@ -262,8 +273,7 @@ export class Succession {
       });
     const thread = spare ?? (await this.#pool.spawn(name));
     thread.name = name;
-    // It is told of no gate of theirs: what it publishes is not owed to them.
-    this.#cutOff(slot.producer, (record, at) => record.cut(slot.producer, at));
+    this.cutOff(slot.producer); // it is told of no gate of theirs, so it puts nothing aside
     slot.thread = thread;
     slot.told = true;
     void thread.exited.then((error) => {

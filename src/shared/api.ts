@@ -381,8 +381,31 @@ export interface DeadLetters {
   purge(): number;
 }
 
+/** What the bus tells about itself, by name: see `EventBus.on`. */
+export interface BusNotices {
+  /** A thread has taken over from one that was lost. */
+  readonly threadRestarted: {
+    /** Index of the thread, from 1. */
+    readonly thread: number;
+    readonly reason: RestartReason;
+    /** How often the thread has been replaced, this time included. */
+    readonly incarnation: number;
+  };
+  /** A delivery was set aside, and is kept in `deadLetters`. */
+  readonly deadLetter: DeadLetter;
+}
+
+/** What it returns is not used; what it throws, or rejects with, is logged. */
+export type NoticeListener<N extends keyof BusNotices> = (notice: BusNotices[N]) => unknown;
+
 export interface EventBus<C extends Catalog> {
   readonly deadLetters: DeadLetters;
+  /**
+   * Calls the listener with every notice of that name from now on, on the bus's own thread, after whatever the bus is just
+   * doing. @returns What takes the listener away again.
+   * @throws ERR_LANEBUS_OPTIONS for a name that there is not, or a listener that is no function
+   */
+  on<N extends keyof BusNotices>(notice: N, listener: NoticeListener<N>): () => void;
   /** Starts the pool, imports every handler module and checks every export. Rejects, with everything closed again, if one fails. */
   start(): Promise<void>;
   /** Offers an event; the promise resolves when it is admitted. When the lane has room that is at once, with no promise made. */
