@@ -4,7 +4,17 @@ import { type GraphPlan, planGraph, range } from '../support/graphs/plan.js';
 import { SeededRandom } from '../support/random.js';
 
 /** How a handler ends its thread, or holds it up. */
-export const WAYS = ['exit', 'timer', 'rejection', 'overflow', 'loop', 'loop later', 'never', 'memory'] as const;
+export const WAYS = [
+  'exit',
+  'timer',
+  'rejection',
+  'overflow',
+  'loop',
+  'loop later',
+  'never',
+  'memory',
+  'native',
+] as const;
 export type Way = (typeof WAYS)[number];
 
 /** One delivery in so many has a fault of its own; of those with memory in so many more, because it takes a second. */
@@ -26,6 +36,8 @@ export interface ChaosPlan {
   readonly graph: GraphPlan;
   readonly faults: readonly Fault[];
   readonly spares: number;
+  /** With few ms a thread in native code is given up while it lingers. */
+  readonly exitWaitMs: number;
   /** Whether the bus is stopped in the middle of it all. */
   readonly stopsAtMs: number | undefined;
 }
@@ -46,6 +58,7 @@ export function planChaos(seed: number): ChaosPlan {
     graph: planGraph(seed),
     faults: faults.sort((a, b) => a.atMs - b.atMs),
     spares: random.below(3),
+    exitWaitMs: [0, 5, 1_000][random.below(3)],
     stopsAtMs: random.below(8) === 0 ? random.below(SPAN_MS) : undefined,
   };
 }

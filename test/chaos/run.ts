@@ -56,6 +56,7 @@ export async function runChaos(plan: ChaosPlan): Promise<Ran> {
   const bus = createBus(catalogOf(graph), {
     threads: graph.threads,
     spares: plan.spares,
+    exitWaitMs: plan.exitWaitMs,
     lanes: lanesOf(graph),
     starvation: graph.starvation,
     logger: false,

@@ -1,4 +1,5 @@
 // Handlers of the random graphs, some deliveries of which end their thread.
+import { pbkdf2Sync } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getEnvironmentData } from 'node:worker_threads';
 import { faultOf, type Way } from '../../chaos/faults.js';
@@ -8,6 +9,9 @@ import { Journal, journalKey } from '../graphs/journal.js';
 import { planGraph } from '../graphs/plan.js';
 
 export { predicate } from '../graphs/events.js';
+
+/** Some 0.3 s in which nothing can end the thread. */
+const NATIVE_ROUNDS = 300_000;
 
 const seed = Number(process.env.GRAPH_SEED);
 let stage: Stage | undefined;
@@ -37,6 +41,9 @@ function act(way: Way): Promise<void> | undefined {
       for (;;) hoard.push(new Array<number>(100_000).fill(hoard.length));
     }
     // falls through: nor here
+    case 'native':
+      pbkdf2Sync('password', 'salt', NATIVE_ROUNDS, 64, 'sha512');
+      return undefined;
     case 'loop later':
       return sleep(5).then(() => {
         for (;;);
