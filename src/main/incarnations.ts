@@ -5,6 +5,7 @@
 import type { DeadLetters, ThreadMetrics } from '../shared/api.js';
 import type { Catalog } from '../shared/catalog.js';
 import { Engine, nudge } from '../shared/engine.js';
+import type { LanebusError } from '../shared/errors.js';
 import { Outcome } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { type ProducerSnapshot, snapshotOf } from '../shared/outbox.js';
@@ -14,12 +15,14 @@ import type { Member } from './member.js';
 import type { NoticeBoard } from './notices.js';
 import type { ResolvedOptions } from './options.js';
 import type { SubscriptionRecord } from './record.js';
-import { after } from './pool.js';
+import { after, inTime } from './pool.js';
 import { rethrowUnlessLost, type Slot } from './slot.js';
 import { Succession } from './succession.js';
 import type { Late } from './watchdog.js';
 import { Wiring } from './wiring.js';
 
+/** For a module to come back, where the options allow it less. */
+const MIN_PATIENCE_MS = 100;
 /** Subscriptions that have ended and are still shown in the metrics. */
 const MAX_ENDED = 100;
 
@@ -29,6 +32,7 @@ export class Incarnations {
   readonly engine: Engine;
   readonly #succession: Succession;
   readonly #log: Logger;
+  readonly #options: ResolvedOptions;
   /** Called when a thread may have something to do that no event of the bus's own thread has brought. */
   onActivity: () => void = () => undefined;
   /** Whether a delivery is just being refused. */
@@ -40,6 +44,7 @@ export class Incarnations {
       this.onActivity();
     });
     this.#log = log;
+    this.#options = options;
     const [own] = this.wiring.slots;
     this.engine = new Engine(this.wiring.engineSetup(own), log.warn.bind(log));
     this.engine.wired();
@@ -81,7 +86,7 @@ export class Incarnations {
         const slot = this.#slotOf(member);
         if (slot.consumerId !== consumerId) this.#succession.rewire(slot, [member]);
         if (slot.index === 0) this.#attachHere(member);
-        else if (slot.told) await slot.tell('attach', this.wiring.subscriptionSpec(member));
+        else if (slot.told) await this.#attachThere(slot, member);
         // If the thread was not told, or is lost by now, the subscription is part of its (successor's) set-up.
         await slot.running;
       }),
@@ -229,6 +234,41 @@ export class Incarnations {
     this.engine.attach(this.wiring.subscriptionSpec(member), handling, log);
   }
 
+  /** @throws THREAD_LOST when the thread does not come back from the module: it is replaced, and goes on without. */
+  async #attachThere(slot: Slot, member: Member): Promise<void> {
+    const { startTimeoutMs, graceMs } = this.#options;
+    // `setup` and `restore` may take `startTimeoutMs` each, and say so themselves when that was not enough.
+    const ms = startTimeoutMs === 0 ? 0 : 2 * startTimeoutMs + Math.max(MIN_PATIENCE_MS, graceMs);
+    const attached = slot.tell('attach', this.wiring.subscriptionSpec(member));
+    const late = await this.#bound(slot, attached, ms, `subscription "${member.record.name}"`);
+    if (late !== undefined) throw late;
+  }
+
+  /**
+   * Waits for a call of which a module's own code is part, and replaces a thread that does not come back from there.
+   * @returns An error if it was.
+   */
+  async #bound(slot: Slot, called: Promise<unknown>, ms: number, whose: string): Promise<LanebusError | undefined> {
+    const { consumerId } = slot;
+    const what = `${whose}: pool thread ${slot.index} did not come back from its module`;
+    // A handler that takes long in its synchronous part is the watchdog's business: the thread has not come to us yet.
+    const isBusy = (): boolean =>
+      this.wiring.membersOn(slot.index).some(({ inFlight }) => inFlight.some(({ running }) => running));
+    for (;;) {
+      const late = await inTime(
+        called.then(() => undefined),
+        ms,
+        what,
+      );
+      if (late === undefined) return undefined;
+      if (isBusy()) continue;
+      called.catch(() => undefined);
+      if (slot.consumerId === consumerId) this.#succession.condemn(slot, []);
+      this.#log.error({ thread: slot.index, err: late }, 'a thread is replaced');
+      return late;
+    }
+  }
+
   async #halt(member: Member): Promise<void> {
     const slot = this.#slotOf(member);
     if (await slot.isRunning()) await slot.ask('halt', member.id);
@@ -236,8 +276,17 @@ export class Incarnations {
 
   async #discard(member: Member, cuts: ReadonlyMap<number, number>): Promise<void> {
     const slot = this.#slotOf(member);
-    if (await slot.isRunning()) await slot.ask('detach', member.id, cuts);
-    else member.record.discardRestOf(member);
+    if (!(await slot.isRunning())) {
+      member.record.discardRestOf(member);
+      return;
+    }
+    const detached = slot.ask('detach', member.id, cuts);
+    // `teardown` may take `graceMs`.
+    const ms = 2 * Math.max(MIN_PATIENCE_MS, this.#options.graceMs);
+    const late = await this.#bound(slot, detached, ms, `subscription "${member.record.name}"`);
+    if (late === undefined) return;
+    member.forgoesTeardown = true;
+    await detached; // rejects: the successor is asked
   }
 
   /** Where all producers stand: nothing behind that is owed to the ending subscription. By lane address. */

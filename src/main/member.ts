@@ -55,6 +55,8 @@ export class Member {
   claimant: number;
   fenced: readonly number[] = [];
   redeliveries: readonly Redelivery[] = [];
+  /** Its module's `teardown` has cost a thread: it is not called again. */
+  forgoesTeardown = false;
   #incarnation = 0;
   #lastEnd: RestartReason | undefined;
   /** Undefined where it has none. */

@@ -179,13 +179,13 @@ export class PoolThread {
 }
 
 /** What is awaited, or an error when a time has passed first; 0 = it never has. */
-export async function inTime<T>(awaited: Promise<T>, startTimeoutMs: number, what: string): Promise<T | LanebusError> {
-  if (startTimeoutMs === 0) return awaited;
+export async function inTime<T>(awaited: Promise<T>, ms: number, what: string): Promise<T | LanebusError> {
+  if (ms === 0) return awaited;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<LanebusError>((resolve) => {
     timer = setTimeout(() => {
-      resolve(new LanebusError(ErrorCode.THREAD_LOST, `${what} within startTimeoutMs (${startTimeoutMs} ms)`));
-    }, startTimeoutMs).unref();
+      resolve(new LanebusError(ErrorCode.THREAD_LOST, `${what} within ${ms} ms (startTimeoutMs)`));
+    }, ms).unref();
   });
   try {
     return await Promise.race([awaited, late]);

@@ -185,7 +185,7 @@ export class Wiring {
       predicate: options.predicate as WorkerSubscriptionSpec['predicate'],
       life: member.life,
       setupMs: startTimeoutMs,
-      teardownMs: options.graceMs,
+      teardownMs: member.forgoesTeardown ? undefined : options.graceMs,
     };
   }
 

@@ -81,9 +81,9 @@ export interface WorkerSubscriptionSpec extends SubscriptionSpec {
   readonly predicate: WorkerHandler | undefined;
   /** What `setup` is told. */
   readonly life: Life;
-  /** Longest time for `setup` and `restore`, and for `teardown`; 0 = no limit. */
+  /** Longest time for `setup` and `restore`, and for `teardown`, which is not called if undefined; 0 = no limit. */
   readonly setupMs: number;
-  readonly teardownMs: number;
+  readonly teardownMs: number | undefined;
 }
 
 /** One of the lives of a subscription on a thread. */

@@ -38,8 +38,8 @@ export class ModuleLife {
   /** A module that fails to clean up, or takes too long, keeps nobody from leaving it. */
   async end(): Promise<void> {
     const { teardown } = this.#hooks;
-    if (teardown === undefined) return;
     const { teardownMs } = this.#spec;
+    if (teardown === undefined || teardownMs === undefined) return;
     try {
       const inTime = await within(teardownMs, () => teardown(this.#info));
       if (!inTime) this.#log.warn({}, `teardown() has not ended within graceMs (${teardownMs} ms)`);

@@ -1,11 +1,15 @@
 // Handler modules that cannot be used: each has its own one-line error, at start and while the bus runs.
 import { workerHandlers, type WorkerHandler } from 'lanebus';
 import { describe, expect, it } from 'vitest';
+import type * as hang from '../support/handlers/hang.js';
+import type * as hooks from '../support/handlers/hooks.js';
 import type * as record from '../support/handlers/record.js';
-import { handlersOf, moduleUrl, newBus } from './buses.js';
+import { handlersOf, moduleUrl, newBus, Notes } from './buses.js';
+import { until } from './kills.js';
 
 type Handlers = typeof record;
 const { quiet } = handlersOf<Handlers>('record');
+const { busyOnTick } = handlersOf<typeof hang>('hang');
 const broken = (name: string): WorkerHandler<Handlers['onTick']> => handlersOf<Handlers>(`broken/${name}`).onTick;
 const exported = (name: string): WorkerHandler<Handlers['onTick']> =>
   (handlersOf<Handlers>('record') as unknown as Record<string, WorkerHandler<Handlers['onTick']>>)[name];
@@ -104,6 +108,60 @@ describe('subscribe on a running bus', () => {
     expect(await bus.drain()).toMatchObject({ drained: true });
     expect(well.metrics()).toMatchObject({ owed: 1, processed: 1 });
     expect(bad.metrics()).toMatchObject({ state: 'ended', processed: 0, pending: 0, exact: true });
+  });
+});
+
+describe('a module that does not come back', () => {
+  it.each([
+    ['on import', {}, broken('loops')],
+    ['from setup()', { SETUP: 'loop' }, handlersOf<typeof hooks>('hooks').onJob],
+  ])('%s, subscribed on a running bus, costs its thread; whatever else ran there goes on', async (_, env, handler) => {
+    const bus = newBus({ startTimeoutMs: 500, graceMs: 0, env });
+    const well = bus.subscribe('TICK', quiet);
+    await bus.start();
+    const bad = bus.subscribe('JOB', handler as typeof quiet);
+    for (const n of [1, 2, 3]) await bus.publish({ type: 'TICK', n, symbol: 'A', price: 1 });
+    await expect(bad.ready).rejects.toMatchObject({
+      code: 'ERR_LANEBUS_THREAD_LOST',
+      message: expect.stringContaining('did not come back from its module') as string,
+    });
+    await bad.ended;
+    await bus.publish({ type: 'TICK', n: 4, symbol: 'A', price: 1 });
+    expect(await bus.drain()).toMatchObject({ drained: true });
+    expect(well.metrics()).toMatchObject({ owed: 4, processed: 4, exact: true });
+    expect(bad.metrics()).toMatchObject({ state: 'ended', processed: 0, pending: 0, exact: true });
+    expect(bus.metrics().threads[1]).toMatchObject({ state: 'running', incarnation: 1 });
+  });
+
+  it('from teardown(), costs its thread too: its subscription ends all the same', async () => {
+    const bus = newBus({ graceMs: 50, env: { TEARDOWN: 'loop' } });
+    const notes = new Notes(bus);
+    const jobs = bus.subscribe('JOB', handlersOf<typeof hooks>('hooks').onJob);
+    const well = bus.subscribe('TICK', quiet);
+    await bus.start();
+    await bus.publish({ type: 'JOB', n: 1, act: '' });
+    await notes.until('ready');
+    await bus.drain();
+    jobs.unsubscribe();
+    for (const n of [1, 2, 3]) await bus.publish({ type: 'TICK', n, symbol: 'A', price: 1 });
+    await jobs.ended;
+    expect(await bus.drain()).toMatchObject({ drained: true });
+    expect(jobs.metrics()).toMatchObject({ state: 'ended', owed: 1, processed: 1, pending: 0, exact: true });
+    expect(well.metrics()).toMatchObject({ owed: 3, processed: 3, exact: true });
+    expect(bus.metrics().threads[1]).toMatchObject({ incarnation: 1, restarts: { timeout: 1, crash: 0 } });
+  });
+
+  it('is told from a handler that takes long: that is waited for', async () => {
+    const bus = newBus({ startTimeoutMs: 500, graceMs: 0, timeoutMs: 0 });
+    const busy = bus.subscribe('TICK', busyOnTick);
+    await bus.start();
+    await bus.publish({ type: 'TICK', n: 2_000, symbol: 'A', price: 1 });
+    await until(() => bus.metrics().threads[1].busyShare > 0, 'it is busy');
+    const later = bus.subscribe('TICK', quiet);
+    await later.ready;
+    await bus.drain();
+    expect(busy.metrics()).toMatchObject({ processed: 1, redelivered: 0 });
+    expect(bus.metrics().threads[1].incarnation).toBe(0);
   });
 });
 

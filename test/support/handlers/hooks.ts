@@ -13,12 +13,14 @@ export async function setup(info: SetupInfo): Promise<void> {
   tell('setup', told);
   if (process.env.SETUP === 'fail') throw new RangeError('no');
   if (process.env.SETUP === 'fail later' && info.incarnation > 0) throw new RangeError('not again');
+  while (process.env.SETUP === 'loop');
   if (process.env.SETUP === 'hang') await sleep(60_000);
   await sleep(5);
   ready = true;
 }
 
 export async function teardown({ subscription }: SetupInfo): Promise<void> {
+  while (process.env.TEARDOWN === 'loop');
   if (process.env.TEARDOWN === 'hang') await sleep(60_000);
   await sleep(5);
   tell('teardown', subscription.name);
