@@ -43,7 +43,7 @@
  *                   ROOM                  i32  lanes whose room it awaits consumer (Atomics)  main (deadlocks)
  *   outcomes      OUTCOME[rank][outcome]  f64  the other side             consumer            main
  *   settled       SETTLED[lane]           i32  finished up to here        consumer            main, after exit
- *   per lane      GATING GATING_SEQUENCE  i32  producers may not pass     consumer (Atomics)  producers
+ *   per lane      GATING GATING_SEQUENCE  i32  producers may not pass     consumer (CAS), main: bit 0   producers
  *                 NUMBERED[2]: POSITION NUMBER i32  claim number there    consumer            main, after exit
  *                 UNTOLD[2]: POSITION COUNT  i32  gaps to be told there    consumer            main
  *                 READ_SEQUENCE           i32  with checkpoints: of SETTLED  consumer          main (metrics)

@@ -43,6 +43,18 @@ afterEach(() => {
   process.off('worker', onWorker);
 });
 
+/** Resolves when the pool thread sleeps: with no spinning, its share of the time is falling from then on. */
+async function isParked(bus: EventBus<C>): Promise<void> {
+  const busyShare = (): number => bus.metrics().threads[1].busyShare;
+  let before = busyShare();
+  await until(() => {
+    const share = busyShare();
+    const falls = share < before;
+    before = share;
+    return falls;
+  }, 'the thread sleeps');
+}
+
 /** Delivers a guilty JOB between two good ones, beside a subscription on the same thread that is in flight meanwhile. */
 async function commit(way: string, options: BusOptions): Promise<{ bus: EventBus<C>; notes: Notes }> {
   const bus = newBus({ timeoutMs: 0, maxCrashes: POISONED, ...options });
@@ -183,7 +195,7 @@ describe('a thread that is killed', () => {
     for (const round of range(5)) {
       await bus.publish(tick(round));
       await bus.drain();
-      await sleep(30); // with no spinning it parks at once
+      await isParked(bus);
       await killer.kill();
       await until(() => deathsOf(bus) === round + 1, 'a death');
     }
@@ -240,8 +252,7 @@ describe('a thread that is killed', () => {
     const count = 60;
     for (const n of range(count)) await bus.publish(tick(n));
     // The ring holds fewer than that: the others wait for room, in flight.
-    await until(() => deriving.metrics().processed > 0 && deriving.metrics().pending < count, 'some have found room');
-    await sleep(50);
+    await until(() => bus.metrics().lanes.signal.waiting > 0, 'handlers wait for room');
     const { processed } = deriving.metrics();
     expect(processed).toBeLessThan(count);
     await killer.kill();
