@@ -26,7 +26,7 @@ async function starve(): Promise<() => void> {
     require('node:os').setPriority(0);
     require('node:fs').writeSync(1, 'burns');
     for (const end = Date.now() + 10_000; Date.now() < end;);`;
-  const burners = Array.from({ length: 3 * os.cpus().length }, () =>
+  const burners = Array.from({ length: 6 * os.cpus().length }, () =>
     spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'ignore'] }),
   );
   await Promise.all(burners.map(({ stdout }) => once(stdout, 'data')));
