@@ -1,4 +1,5 @@
 import type { MarketContext, MarketEvent } from './catalog.js';
+import { strike } from './faults.js';
 import { Instruments } from './instruments.js';
 import { publishReports } from './reports.js';
 
@@ -108,6 +109,7 @@ export const { snapshot, restore } = series;
 /** Keeps every instrument's one-minute bars. */
 export function onMarketData(event: MarketEvent, context: MarketContext): Promise<void> | undefined {
   if (event.type === 'END') return publishReports(context, 'bars', series.all);
+  strike('bars', context);
   series.of(event.instrument).apply(event);
   return undefined;
 }

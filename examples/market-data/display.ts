@@ -2,7 +2,16 @@ import type { MetricsSnapshot } from 'lanebus';
 import { createLogUpdate } from 'log-update';
 import { restartsOf } from './killer.js';
 import type { RunResult } from './result.js';
-import { count, instrumentTable, laneTable, ledgerTable, subscriptionTable, threadLine } from './tables.js';
+import { LETTERS } from './faults.js';
+import {
+  count,
+  instrumentTable,
+  laneTable,
+  ledgerTable,
+  letterTable,
+  subscriptionTable,
+  threadLine,
+} from './tables.js';
 
 const TABLE_INTERVAL_MS = 250;
 const LINE_INTERVAL_MS = 1_000;
@@ -102,6 +111,12 @@ export function killLines({ kills, restarts }: Pick<RunResult, 'kills' | 'restar
   return kills === undefined ? [] : [` ${count(kills)} threads killed, ${count(restarts ?? 0)} replaced`];
 }
 
+/** What was set aside, and where it can be looked at. */
+function letterLines({ deadLetters }: RunResult): string[] {
+  if (deadLetters === undefined) return [];
+  return [letterTable(deadLetters), '', ` look at them: npx lanebus dead-letters list --store ${LETTERS}`, ''];
+}
+
 /** What is left on the screen in the end. */
 export function summaryOf(result: RunResult, title: string): string {
   const { events, durationMs, eventsPerSecond, halts, latestHalts, interrupted } = result;
@@ -115,6 +130,7 @@ export function summaryOf(result: RunResult, title: string): string {
     '',
     ledgerTable(result),
     '',
+    ...letterLines(result),
     ` HALT ${count(halts)}${halts === 0 ? '' : ', the last ones:'}`,
     ...latestHalts.map(({ instrument, reason }) => `   ${instrument}: ${reason}`),
     '',

@@ -14,9 +14,9 @@ const EXIT_BAD_INPUT = 2;
 
 /** Until it is done or interrupted. @returns What is wrong with the result, one line each. */
 async function runMarket(options: RunOptions, pace: Omit<Pace, 'onProgress'>): Promise<string[]> {
-  const { feed, threads, seed, instruments, json, killEvery } = options;
+  const { feed, threads, seed, instruments, json, faults } = options;
   const bursts = feed === undefined ? simulate({ seed, instruments }) : await openFeed(feed);
-  const market = new Market(threads, killEvery, seed);
+  const market = new Market(options);
   const source =
     feed === undefined ? `simulated exchange, ${instruments} instruments, seed ${seed}` : instrumentOf(feed);
   const title = `Lanebus market data · ${source} · ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
@@ -27,7 +27,11 @@ async function runMarket(options: RunOptions, pace: Omit<Pace, 'onProgress'>): P
     const interrupted = pace.signal.aborted;
     const about = feed === undefined ? { source, seed, threads, interrupted } : { source, threads, interrupted };
     const kills = market.killer && { kills: market.killer.kills, restarts: restartsOf(outcome.metrics) };
-    const result = resultOf(outcome, { ...about, ...kills });
+    const result = resultOf(outcome, {
+      ...about,
+      ...kills,
+      ...(faults !== undefined && { deadLetters: outcome.letters }),
+    });
     process.stdout.write(json ? `${JSON.stringify(result)}\n` : summaryOf(result, title));
     return problemsOf(result);
   } finally {

@@ -1,8 +1,11 @@
 import type { EventBus, MetricsSnapshot, StopReport } from 'lanebus';
 import { createBus, workerHandlers } from 'lanebus';
+import { lmdbDeadLetters } from 'lanebus/dead-letters-lmdb';
 import type { HaltEvent, MarketCatalog, MboEvent } from './catalog.js';
 import { catalog } from './catalog.js';
+import { clearLetters, countLetters, environmentWith, type LetterCounts, LETTERS, RETRY } from './faults.js';
 import { KILLED_BUS, Killer } from './killer.js';
+import type { RunOptions } from './options.js';
 import type { Pace } from './pace.js';
 import { publishAll } from './pace.js';
 import { ReportCollector } from './reports.js';
@@ -18,7 +21,14 @@ export interface MarketResult {
   /** When everything was delivered, before the bus was stopped. */
   readonly metrics: MetricsSnapshot;
   readonly stopped: StopReport;
+  /** What was set aside, by subscription and reason. */
+  readonly letters: LetterCounts;
 }
+
+export type MarketOptions = Pick<RunOptions, 'threads' | 'killEvery' | 'seed' | 'faults'>;
+
+/** A line for each fault that was asked for would be noise. */
+const QUIET = { level: 'fatal', destination: 2 } as const;
 
 /** Deliveries from one checkpoint to the next: keeping a book of 11,000 orders takes about as long as 1,000 of them. */
 const CHECKPOINT_EVERY = 10_000;
@@ -38,11 +48,24 @@ export class Market {
   #halts = 0;
   #published = 0;
 
-  /** @param killEvery Terminates a random thread after so many events. */
-  constructor(threads: number, killEvery?: number, seed = 0) {
+  /**
+   * @param killEvery Terminates a random thread after so many events.
+   * @param faults Share of the deliveries that are made to fail.
+   */
+  constructor({ threads, killEvery, seed, faults }: MarketOptions) {
     // Standard output belongs to the results: whatever the bus has to say goes to standard error.
     const said = killEvery === undefined ? ({ logger: { level: 'warn', destination: 2 } } as const) : KILLED_BUS;
-    this.#bus = createBus(catalog, { threads, metricsLogIntervalMs: 0, ...said });
+    const failing =
+      faults === undefined
+        ? {}
+        : {
+            env: environmentWith(faults),
+            retry: RETRY,
+            deadLetterStore: lmdbDeadLetters({ path: LETTERS }),
+            logger: QUIET,
+          };
+    if (faults !== undefined) clearLetters();
+    this.#bus = createBus(catalog, { threads, metricsLogIntervalMs: 0, ...said, ...failing });
     if (killEvery !== undefined) this.killer = new Killer(killEvery, seed, () => this.#bus.metrics());
     const types = ['MBO', 'END'] as const;
     const book = workerHandlers<typeof import('./book.js')>(new URL('./book.js', import.meta.url));
@@ -89,6 +112,7 @@ export class Market {
       await this.#bus.drain();
       const durationMs = performance.now() - startedAt;
       const metrics = this.#bus.metrics();
+      const letters = countLetters(this.#bus.deadLetters);
       const stopped = await this.#bus.stop({ timeoutMs: STOP_MS });
       return {
         events,
@@ -98,6 +122,7 @@ export class Market {
         reports: this.#reports,
         metrics,
         stopped,
+        letters,
       };
     } catch (error) {
       await this.#bus.stop({ timeoutMs: BROKEN_STOP_MS });

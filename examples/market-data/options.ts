@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly json: boolean;
   /** Terminates a random thread of the pool after every so many events. */
   readonly killEvery?: number;
+  /** Share of the deliveries to the four handlers that are made to fail, from 0 to 1. */
+  readonly faults?: number;
 }
 
 /** Arguments that cannot be used. The message is one line; it is empty when help was asked for and shown. */
@@ -64,6 +66,12 @@ With --kill-every, threads are terminated wherever they are. Handlers keep their
 state by checkpoints, so the books, counts and the digest are those of a run
 without; "kills" and "restarts" are then in the object of --json too.
 
+With --faults, that share of the deliveries fails on each try and is tried three
+times; what has not worked then is a dead letter on disk, listed at the end with
+the command that looks at it ("deadLetters" in the object of --json, by
+subscription and reason). An event that comes late or not at all may make others
+fail, so the books are those of what was processed.
+
 Otherwise the object of --json has: events, book, ledger (per subscription: owed,
 processed, failed, timedOut, conflated, discarded, filtered, pending, exact),
 eventsPerSecond, threads; durationMs, received, halts, latestHalts, source,
@@ -104,6 +112,7 @@ export function parseOptions(args: readonly string[], write: (text: string) => v
     .option('--tick <size>', 'price step of the feed of a pipeline (default: 0.25)', tickSize)
     .addOption(integer('--seed <n>', 'seed of the simulated exchange', 0, MAX_SEED).default(DEFAULT_SEED))
     .addOption(integer('--kill-every <n>', 'terminate a random thread after every n events', 1, MAX_RATE))
+    .option('--faults <rate>', 'make this share of the handlers fail, from 0 to 1', share)
     .option('--json', 'print one JSON object and nothing else', false)
     .helpOption('--help', 'show this help')
     .addHelpText('after', DETAILS)
@@ -118,6 +127,9 @@ export function parseOptions(args: readonly string[], write: (text: string) => v
     throw new UsageError(refusalOf(error, command.args, refusals), EXIT_USAGE);
   }
   const options = command.opts<Partial<RunOptions> & Pick<RunOptions, 'threads' | 'seed' | 'json'>>();
+  if (options.faults !== undefined && options.pipeline === true) {
+    throw new UsageError('--faults is for the four handlers: not with --pipeline, see --help', EXIT_USAGE);
+  }
   const simulated = options.feed === undefined;
   const pipelineFeed = !simulated && options.pipeline === true;
   if (options.tick !== undefined && !pipelineFeed) {
@@ -150,6 +162,12 @@ function integer(flags: string, description: string, least: number, most: number
     if (parsed >= least && parsed <= most) return parsed;
     throw new InvalidArgumentError(`Accepted is an integer from ${least} to ${most}.`);
   });
+}
+
+function share(value: string): number {
+  const parsed = /^(0|1|0?\.\d+|1\.0+)$/.test(value) ? Number(value) : NaN;
+  if (parsed >= 0 && parsed <= 1) return parsed;
+  throw new InvalidArgumentError('Accepted is a number from 0 to 1.');
 }
 
 function tickSize(value: string): TickSize {

@@ -1,5 +1,6 @@
 import type { Ledger, SubscriptionMetrics } from 'lanebus';
 import type { BarsSummary } from './bars.js';
+import type { LetterCounts } from './faults.js';
 import type { MarketResult } from './market.js';
 import type { BookSummary } from './order-book.js';
 import { mergeBooks, OrderBook } from './order-book.js';
@@ -17,6 +18,8 @@ export interface RunResult {
   /** With --kill-every: threads that were terminated, and that were replaced. */
   readonly kills?: number;
   readonly restarts?: number;
+  /** With --faults: by subscription and reason. */
+  readonly deadLetters?: LetterCounts;
   readonly events: number;
   readonly eventsPerSecond: number;
   readonly durationMs: number;
@@ -47,7 +50,7 @@ const SOURCES: readonly Source[] = ['book', 'bars', 'trades', 'risk'];
 
 export function resultOf(
   market: MarketResult,
-  about: Pick<RunResult, 'source' | 'seed' | 'threads' | 'interrupted' | 'kills' | 'restarts'>,
+  about: Pick<RunResult, 'source' | 'seed' | 'threads' | 'interrupted' | 'kills' | 'restarts' | 'deadLetters'>,
 ): RunResult {
   const { reports } = market;
   const books = reports.of('book');
@@ -79,7 +82,8 @@ export function resultOf(
 /** What is wrong with a run, one line each; nothing when every handler has seen every event and every ledger is exact. */
 export function problemsOf(result: RunResult): string[] {
   const problems: string[] = [];
-  for (const source of SOURCES) {
+  const { deadLetters } = result;
+  for (const source of deadLetters === undefined ? SOURCES : []) {
     const received = result.received[source];
     if (received !== result.events) {
       problems.push(`${source} has seen ${received} of ${result.events} events`);
@@ -87,7 +91,10 @@ export function problemsOf(result: RunResult): string[] {
   }
   for (const [name, ledger] of Object.entries(result.ledger)) {
     if (!ledger.exact) problems.push(`the ledger of ${name} is not exact`);
-    if (ledger.processed !== ledger.owed) {
+    const set = Object.values(deadLetters?.[name] ?? {}).reduce((sum, letters) => sum + letters, 0);
+    if (deadLetters !== undefined && ledger.failed + ledger.timedOut !== set) {
+      problems.push(`${name} has failed ${ledger.failed + ledger.timedOut} deliveries, and has ${set} dead letters`);
+    } else if (ledger.processed + set !== ledger.owed) {
       problems.push(`${name} has processed ${ledger.processed} of ${ledger.owed} deliveries`);
     }
   }

@@ -1,4 +1,5 @@
 import type { MarketContext, MarketEvent } from './catalog.js';
+import { strike } from './faults.js';
 import { Instruments } from './instruments.js';
 import { MovingRange, type RangeState } from './moving-range.js';
 import { publishReports } from './reports.js';
@@ -79,6 +80,7 @@ export const { snapshot, restore } = monitors;
 /** Publishes HALT on the control lane when an instrument's prices range too far. */
 export function onMarketData(event: MarketEvent, context: MarketContext): Promise<void> | undefined {
   if (event.type === 'END') return publishReports(context, 'risk', monitors.all);
+  strike('risk', context);
   const { instrument, tsEventNs } = event;
   const breach = monitors.of(instrument).apply(event);
   if (breach === undefined) return undefined;

@@ -1,5 +1,6 @@
 import Table from 'cli-table3';
 import type { MetricsSnapshot } from 'lanebus';
+import type { LetterCounts } from './faults.js';
 import { restartsOf } from './killer.js';
 import type { RunResult } from './result.js';
 
@@ -100,6 +101,13 @@ export function ledgerTable({ ledger }: Pick<RunResult, 'ledger'>): string {
       counts.exact ? 'yes' : 'NO',
     ]),
   );
+}
+
+export function letterTable(counts: LetterCounts): string {
+  const rows = Object.entries(counts).flatMap(([name, byReason]) =>
+    Object.entries(byReason).map(([reason, letters]) => [`${name}, ${reason}`, count(letters)]),
+  );
+  return table(['dead letters', 'count'], rows.length === 0 ? [['none', '0']] : rows);
 }
 
 export function instrumentTable(result: RunResult): string {

@@ -1,4 +1,5 @@
 import type { MarketContext, MarketEvent } from './catalog.js';
+import { strike } from './faults.js';
 import { Instruments } from './instruments.js';
 import { averagePrice } from './order-book.js';
 import { publishReports } from './reports.js';
@@ -92,6 +93,7 @@ export const { snapshot, restore } = statistics;
 /** Keeps every instrument's trade statistics. */
 export function onMarketData(event: MarketEvent, context: MarketContext): Promise<void> | undefined {
   if (event.type === 'END') return publishReports(context, 'trades', statistics.all);
+  strike('trades', context);
   statistics.of(event.instrument).apply(event);
   return undefined;
 }

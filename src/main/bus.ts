@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type {
   BusNotices,
   DeadLetters,
@@ -18,14 +19,16 @@ import type {
 import type { Catalog, EventOf, EventType, TypeOf } from '../shared/catalog.js';
 import { now } from '../shared/clock.js';
 import { unknownTypeError } from '../shared/codec.js';
-import { ErrorCode, LanebusError } from '../shared/errors.js';
+import { asError, ErrorCode, LanebusError } from '../shared/errors.js';
 import { createLogger, type Logger } from '../shared/logger.js';
+import type { Letter } from './dead-letter-store.js';
 import { Incarnations } from './incarnations.js';
 import { openStream, resolveStreamOptions } from './event-stream.js';
 import { NoticeBoard } from './notices.js';
 import { once } from './once.js';
 import { type BusOptions, type ResolvedOptions, resolveOptions, resolveTimeout } from './options.js';
 import { after } from './pool.js';
+import { eventOf } from './parcel.js';
 import { isQuiet } from './quiescence.js';
 import type { SubscriptionRecord } from './record.js';
 import { resolveSubscribeOptions } from './subscribe-options.js';
@@ -65,6 +68,9 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     this.#log = createLogger(options.logger, { name: 'lanebus' });
     this.#notices = new NoticeBoard(this.#log);
     this.#incarnations = new Incarnations(catalog, options, this.#log, this.#notices);
+    this.#incarnations.onDisabled = (record) => {
+      this.#handles.get(record)?.unsubscribe();
+    };
     this.#incarnations.engine.outbox.refuse(
       new LanebusError(ErrorCode.NOT_STARTED, 'publish: the bus has not started; await bus.start() first'),
     );
@@ -79,6 +85,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     this.#state = 'starting';
     this.#startedAt = now();
     try {
+      this.#incarnations.deadLetters.open((letter, to) => this.#replay(letter, to));
       await this.#incarnations.start();
     } catch (error) {
       if (!this.#isStarting()) throw stoppedError('start');
@@ -87,12 +94,21 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     }
     if (!this.#isStarting()) throw stoppedError('start');
     this.#state = 'running';
+    this.#incarnations.deadLetters.serve();
     this.#incarnations.state = 'running';
     this.#incarnations.engine.outbox.open();
     this.#watchdog = new Watchdog(this.#incarnations, this.#options.watchdogIntervalMs, () => {
       if (!this.#incarnations.wiring.hasNews()) return;
       this.#incarnations.wiring.wakeSkippers();
-      this.#incarnations.wiring.meter.sample(this.#incarnations.wiring.producers, this.#incarnations.wiring.records);
+      this.#incarnations.wiring.meter.sample(
+        this.#incarnations.wiring.producers,
+        this.#incarnations.wiring.records,
+        (notice) => {
+          this.#notices.post('laneHighWatermark', notice);
+        },
+      );
+      this.#incarnations.desk.drainAll(); // what has come back from lanes that are about to be forgotten
+      this.#incarnations.breakers.look();
       this.#incarnations.wiring.recycle();
       this.#endSpent();
     });
@@ -189,6 +205,17 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     return record === undefined ? false : (this.#handles.get(record)?.unsubscribe() ?? false);
   }
 
+  resume(subscription: Subscription): void {
+    const handle = [...this.#handles.values()].find((one) => one === subscription);
+    if (handle === undefined) {
+      throw new LanebusError(
+        ErrorCode.OPTIONS,
+        `resume: got ${describe(subscription)}; expected a subscription of this bus that has not ended`,
+      );
+    }
+    handle.resume();
+  }
+
   async drain(options?: { readonly timeoutMs?: number }): Promise<DrainReport> {
     const timeoutMs = resolveTimeout(options, 'drain', this.#options.drainTimeoutMs);
     if (this.#state === 'created' || this.#state === 'starting') {
@@ -249,7 +276,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     clearInterval(this.#metricsTimer);
     await this.#incarnations.stop(this.#options.graceMs);
     const discardedBefore = sumDiscarded(records);
-    this.#incarnations.discardRest();
+    await this.#incarnations.discardRest();
     this.#state = 'stopped';
     this.#incarnations.state = 'stopped';
     for (const [record, handle] of this.#handles) {
@@ -272,11 +299,32 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     return this.#state === 'starting';
   }
 
+  /** @returns Why a letter cannot be replayed. */
+  async #replay(letter: Letter, to: 'subscription' | 'all'): Promise<string | undefined> {
+    if (this.#state !== 'running') return 'the bus is not running';
+    const type = this.#catalog.typeNamed(letter.type.name);
+    if (type === undefined) return `type "${letter.type.name}" is not in the catalog any more`;
+    if (!isDeepStrictEqual(type.fields, letter.type.fields)) {
+      return `the fields of type "${letter.type.name}" have changed since`;
+    }
+    if (to === 'subscription') return this.#incarnations.desk.replay(letter);
+    const event = eventOf({ ...letter, type });
+    if (event === undefined) return 'its event cannot be decoded';
+    try {
+      await this.#incarnations.engine.outbox.publish(event);
+    } catch (error) {
+      return asError(error).message;
+    }
+    await this.#incarnations.deadLetters.drop([letter.id]);
+    return undefined;
+  }
+
   /** Closes everything after a start that failed. */
   async #fail(error: unknown): Promise<void> {
     this.#state = 'stopping';
     this.#incarnations.engine.outbox.refuse(stoppedError('publish'));
     await this.#incarnations.stop(0);
+    await this.#incarnations.deadLetters.close();
     this.#state = 'stopped';
     this.#incarnations.state = 'stopped';
     for (const [record, handle] of this.#handles) {

@@ -2,7 +2,7 @@
  * Subscriptions over the lives of their threads: how each comes to its thread, is paused, judged and taken away, whatever
  * happens to that thread meanwhile (succession.ts).
  */
-import type { DeadLetters, ThreadMetrics } from '../shared/api.js';
+import type { ThreadMetrics } from '../shared/api.js';
 import type { Catalog } from '../shared/catalog.js';
 import { Engine, nudge } from '../shared/engine.js';
 import type { LanebusError } from '../shared/errors.js';
@@ -10,11 +10,15 @@ import { Outcome } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { type ProducerSnapshot, snapshotOf } from '../shared/outbox.js';
 import type { AnyHandler, AnyPredicate } from '../shared/subscription.js';
+import { Breakers } from './breakers.js';
+import { MemoryDeadLetterStore } from './dead-letter-store.js';
+import { DeadLetterOffice, toDeadLetter } from './dead-letters.js';
 import { describeDeadlock, findDeadlock } from './deadlocks.js';
+import { FailureDesk } from './failure-desk.js';
 import type { Member } from './member.js';
 import type { NoticeBoard } from './notices.js';
 import type { ResolvedOptions } from './options.js';
-import type { SubscriptionRecord } from './record.js';
+import { isRetries, type SubscriptionRecord } from './record.js';
 import { after, inTime } from './pool.js';
 import { rethrowUnlessLost, type Slot } from './slot.js';
 import { Succession } from './succession.js';
@@ -30,9 +34,14 @@ export class Incarnations {
   readonly wiring: Wiring;
   /** Of the bus's own thread. */
   readonly engine: Engine;
+  readonly deadLetters: DeadLetterOffice;
+  readonly desk: FailureDesk;
+  readonly breakers: Breakers;
   readonly #succession: Succession;
   readonly #log: Logger;
   readonly #options: ResolvedOptions;
+  /** Called to end a subscription that fails too often. */
+  onDisabled: (record: SubscriptionRecord) => void = () => undefined;
   /** Called when a thread may have something to do that no event of the bus's own thread has brought. */
   onActivity: () => void = () => undefined;
   /** Whether a delivery is just being refused. */
@@ -40,13 +49,33 @@ export class Incarnations {
 
   constructor(catalog: Catalog, options: ResolvedOptions, log: Logger, notices: NoticeBoard) {
     this.wiring = new Wiring(catalog, options);
-    this.#succession = new Succession(this.wiring, options, log, notices, () => {
+    const { maxDeadLetters, deadLetterStore, symbols } = options;
+    const store = deadLetterStore ?? new MemoryDeadLetterStore(maxDeadLetters);
+    this.deadLetters = new DeadLetterOffice(store, maxDeadLetters, log, (letter) => {
+      if (notices.isHeard('deadLetter')) notices.post('deadLetter', toDeadLetter(letter));
+    });
+    this.breakers = new Breakers(
+      this.wiring.records,
+      log,
+      notices,
+      (record) => {
+        this.nudge(record);
+      },
+      (record) => {
+        this.onDisabled(record);
+      },
+    );
+    this.desk = new FailureDesk(this.wiring, symbols, this.deadLetters, log, () => {
+      this.breakers.look();
+    });
+    this.#succession = new Succession(this.wiring, options, log, notices, this.desk, () => {
       this.onActivity();
     });
     this.#log = log;
     this.#options = options;
     const [own] = this.wiring.slots;
     this.engine = new Engine(this.wiring.engineSetup(own), log.warn.bind(log));
+    this.engine.pump.onFault = (error) => this.#survive(error);
     this.engine.wired();
     own.engine = this.engine;
     own.told = true;
@@ -65,7 +94,27 @@ export class Incarnations {
     );
     for (const member of this.wiring.membersOn(0)) this.#attachHere(member);
     void this.engine.pump.run();
+    void this.#runDesk();
     await this.#succession.start();
+  }
+
+  /** Takes what comes back from the threads, as long as the bus runs. */
+  async #runDesk(): Promise<void> {
+    for (;;) {
+      try {
+        await this.desk.run();
+        return;
+      } catch (error) {
+        await this.#survive(error);
+      }
+    }
+  }
+
+  /** What is the bus's own fault must not end the process it runs in. */
+  async #survive(error: unknown): Promise<void> {
+    const { errorBackoffMs } = this.#options;
+    this.#log.fatal({ err: error, errorBackoffMs }, 'the bus itself has failed, and goes on after errorBackoffMs');
+    await after(errorBackoffMs, () => undefined);
   }
 
   /** Brings a subscription made while the bus runs to its thread. Resolves when it is owed everything from then on. */
@@ -101,6 +150,7 @@ export class Incarnations {
    */
   async detach(record: SubscriptionRecord): Promise<boolean> {
     record.end();
+    this.desk.silence(record);
     for (const member of record.members) nudge(this.#slotOf(member).consumer.words);
     // Once all are halted they read nothing more, so nothing behind a later cut can have been delivered.
     let cuts: ReadonlyMap<number, number> | undefined;
@@ -121,6 +171,7 @@ export class Incarnations {
         if (this.#succession.closing) return false;
       }
     }
+    await this.desk.end(record);
     this.forget(record);
     return true;
   }
@@ -129,6 +180,7 @@ export class Incarnations {
   forget(record: SubscriptionRecord): void {
     record.state = 'ended';
     record.close();
+    this.breakers.forget(record);
     const ids = record.members.map(({ id }) => id);
     for (const slot of this.wiring.slots) void slot.tell('closeGates', ids);
     const [oldest, ...others] = this.wiring.records.filter(({ ended }) => ended);
@@ -138,6 +190,7 @@ export class Incarnations {
   /** Lets the subscription's next delivery wait, or start again. Nothing happens to one that ends. */
   pause(record: SubscriptionRecord, paused: boolean): void {
     if (record.state === 'ending' || record.ended) return;
+    if (!paused) this.breakers.reset(record);
     record.pause(paused);
     this.nudge(record);
   }
@@ -186,7 +239,9 @@ export class Incarnations {
   }
 
   /** Gives every delivery that is left its outcome, after `stop`. */
-  discardRest(): void {
+  async discardRest(): Promise<void> {
+    this.desk.silenceAll();
+    this.breakers.stop();
     this.engine.forsake();
     this.engine.outbox.abandon().forEach((types, rank) => {
       for (const record of this.wiring.records) {
@@ -204,14 +259,12 @@ export class Incarnations {
       for (const member of record.members) member.finish(this.#slotOf(member).thread?.hasExited === false);
       record.discardRest();
     }
+    await this.desk.endAll();
+    await this.deadLetters.close();
   }
 
   threads(): ThreadMetrics[] {
     return this.wiring.slots.map((slot) => slot.metrics());
-  }
-
-  get deadLetters(): DeadLetters {
-    return this.#succession.deadLetters;
   }
 
   /** Warm threads that can be taken now. */
@@ -295,8 +348,8 @@ export class Incarnations {
     const lanes = record.lanes.length;
     await Promise.all(
       record.reads.map(async (producer) => {
-        const slot = this.wiring.slots[producer.thread];
-        const isGone = producer.dead || !slot.told;
+        const slot = this.wiring.slots[Math.max(0, producer.thread)];
+        const isGone = isRetries(producer) || producer.dead || !slot.told;
         const at = isGone ? snapshotOf(producer.block) : await this.#snapshot(slot, record);
         const { cursors } = record.cut(producer, at);
         for (const rank of record.ranks) cuts.set(producer.index * lanes + rank, cursors[rank]);

@@ -8,7 +8,7 @@ export {
   mergeEvents,
   type TypeOf,
 } from '../shared/catalog.js';
-export { ErrorCode, LanebusError } from '../shared/errors.js';
+export { ErrorCode, LanebusError, NonRetryableError } from '../shared/errors.js';
 export {
   any,
   bool,
@@ -26,6 +26,7 @@ export {
   u8,
 } from '../shared/fields.js';
 export { createBus } from './bus.js';
+export type { DeadLetterStore, Letter, ReplayRequest } from './dead-letter-store.js';
 export type {
   BusOptions,
   LaneOptions,

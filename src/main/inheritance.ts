@@ -4,9 +4,9 @@
  */
 import type { RestartReason } from '../shared/api.js';
 import type { InFlight } from '../shared/delivery.js';
-import { Outcome, SubscriptionWord } from '../shared/layout.js';
+import { Outcome } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
-import type { MemoryDeadLetters } from './dead-letters.js';
+import type { FailureDesk } from './failure-desk.js';
 import type { Member, Redelivery } from './member.js';
 import type { Late } from './watchdog.js';
 
@@ -58,11 +58,14 @@ function isSame(a: Place, b: Place): boolean {
 }
 
 /** Moves a subscription's member to a fresh block. */
-export function inherit(member: Member, death: Death, log: Logger, letters: MemoryDeadLetters): void {
+export function inherit(member: Member, death: Death, log: Logger, desk: FailureDesk): void {
   const { record } = member;
   const decided: (() => void)[] = [];
   const repeated: Redelivery[] = [];
   const inFlight = member.finish(death.lingers);
+  desk.drain(member);
+  const { circuit } = record;
+  const { index } = member.division;
   for (const one of inFlight) {
     const { address, position, attempt } = one;
     const before = member.redeliveries.find((redelivery) => isSame(redelivery, one));
@@ -82,18 +85,10 @@ export function inherit(member: Member, death: Death, log: Logger, letters: Memo
       });
       continue;
     }
-    letters.add({
-      subscription: { id: record.id, name: record.name },
-      reason: outcome === Outcome.timedOut ? 'timedOut' : 'poison',
-      ...member.eventAt(address, position),
-      lane: record.lanes[rank].name,
-      attempts: attempt,
-      crashes: next.crashes,
-    });
+    circuit.failed(circuit.isProbedBy(index));
+    desk.bury(member, { address, position, attempt, crashes: next.crashes, outcome });
     member.pass(address, position, outcome);
     decided.push(() => {
-      record.count(rank, outcome);
-      member.block.words[SubscriptionWord.CONSECUTIVE_INDEX] += 1;
       log.error(
         { subscription: record.name, lane: record.lanes[rank].name, attempt, crashes: next.crashes },
         outcome === Outcome.timedOut
@@ -106,9 +101,10 @@ export function inherit(member: Member, death: Death, log: Logger, letters: Memo
     const { name } = record;
     log.fatal({ subscription: name }, 'taking a checkpoint ends the thread each time: there will be no more of them');
   }
+  circuit.orphaned(index);
   record.moveOn(member);
   member.liveAgain(death.reason);
-  for (const count of decided) count();
+  for (const tell of decided) tell();
   // Those that have not started again, because another lane came first, keep their attempts.
   const kept = member.redeliveries.filter(
     (redelivery) => !inFlight.some((one) => isSame(redelivery, one)) && member.isStillDue(redelivery),

@@ -1,20 +1,26 @@
-import type { LaneMetrics } from '../shared/api.js';
+import type { BusNotices, LaneMetrics } from '../shared/api.js';
 import type { Catalog } from '../shared/catalog.js';
 import { now } from '../shared/clock.js';
 import { LaneWord } from '../shared/layout.js';
-import { laneOf, type LaneSpec } from '../shared/outbox.js';
+import { laneOf } from '../shared/outbox.js';
 import { distance } from '../shared/sequence.js';
+import type { ResolvedLane } from './lane-options.js';
 import type { Producer, SubscriptionRecord } from './record.js';
+
+/** A lane that was told to be high is low again below this share of its watermark. */
+const LOW_SHARE = 0.5;
 
 /** Reads the lanes' counters, and keeps what only repeated looks can tell: their high watermarks. */
 export class LaneMeter {
   readonly #catalog: Catalog;
-  readonly #lanes: readonly LaneSpec[];
+  readonly #lanes: readonly ResolvedLane[];
   readonly #watermarks: number[];
+  /** Ranks of the lanes that were told to be high. */
+  readonly #high = new Map<Producer, Set<number>>();
   /** Counts of producers that are gone. */
   readonly #retired: { published: number; dropped: number; rejected: number; blockedMs: number }[];
 
-  constructor(catalog: Catalog, lanes: readonly LaneSpec[]) {
+  constructor(catalog: Catalog, lanes: readonly ResolvedLane[]) {
     this.#catalog = catalog;
     this.#lanes = lanes;
     this.#watermarks = lanes.map(() => 0);
@@ -23,6 +29,7 @@ export class LaneMeter {
 
   /** Takes over the counts of lanes that are about to be forgotten. */
   retire(producer: Producer): void {
+    this.#high.delete(producer);
     this.#retired.forEach((retired, rank) => {
       const { published, dropped, rejected, blockedMs } = this.#counts(producer, rank);
       retired.published += published;
@@ -32,12 +39,24 @@ export class LaneMeter {
     });
   }
 
-  /** A sample of the depths, for the high watermarks. */
-  sample(producers: readonly Producer[], records: readonly SubscriptionRecord[]): void {
+  /** A sample of the depths, for the high watermarks. @param onHigh Told of each lane that has passed its own since the last one. */
+  sample(
+    producers: readonly Producer[],
+    records: readonly SubscriptionRecord[],
+    onHigh: (notice: BusNotices['laneHighWatermark']) => void = () => undefined,
+  ): void {
     for (const producer of producers) {
-      for (let rank = 0; rank < this.#lanes.length; rank++) {
-        this.#watermarks[rank] = Math.max(this.#watermarks[rank], this.#depth(producer, rank, records).bytes);
-      }
+      this.#lanes.forEach(({ name, highWatermark }, rank) => {
+        const depthBytes = this.#depth(producer, rank, records).bytes;
+        const capacityBytes = producer.block.rings[rank].u8.length;
+        this.#watermarks[rank] = Math.max(this.#watermarks[rank], depthBytes);
+        const high = this.#high.get(producer) ?? new Set<number>();
+        const mark = highWatermark * capacityBytes;
+        if (depthBytes >= mark && !high.has(rank)) {
+          this.#high.set(producer, high.add(rank));
+          onHigh({ lane: name, thread: producer.thread, depthBytes, capacityBytes });
+        } else if (depthBytes < mark * LOW_SHARE) high.delete(rank);
+      });
     }
   }
 

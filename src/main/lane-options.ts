@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { WhenFull } from '../shared/admission.js';
 import type { Catalog } from '../shared/catalog.js';
-import { HEADER_BYTES, MAX_CAPACITY_BYTES, MAX_LANES, MAX_RECORD_BYTES } from '../shared/layout.js';
+import { HEADER_BYTES, MAX_CAPACITY_BYTES, MAX_LANES, MAX_EVENT_BYTES } from '../shared/layout.js';
 import { didYouMean, duration, grouped, integer, orFalse, problem, section, type Problem } from './option-checks.js';
 
 export interface LaneOptions {
@@ -9,7 +9,7 @@ export interface LaneOptions {
   readonly maxPriority?: number | undefined;
   /** Room of the ring in bytes, for each publishing thread: a power of two from 1 KiB to 1 GiB. */
   readonly capacityBytes?: number | undefined;
-  /** The largest record in bytes, its header included: at most half of the capacity and 8 MiB less 8. Default: an eighth of the capacity. */
+  /** The largest record in bytes, its header included: at most half of the capacity and 8 MiB less 64 KiB. Default: an eighth of the capacity. */
   readonly maxRecordBytes?: number | undefined;
   /** Default `'block'`. */
   readonly whenFull?: WhenFull | undefined;
@@ -17,6 +17,8 @@ export interface LaneOptions {
   readonly timeoutMs?: number | undefined;
   /** With `'spill'`: a warning is logged when the overflow holds more bytes than this. Default: 16 times the capacity. */
   readonly spillWatermarkBytes?: number | undefined;
+  /** Share of the capacity, above 0 and up to 1, from which on the notice `laneHighWatermark` is given. Default 0.8. */
+  readonly highWatermark?: number | undefined;
   /** Whether an event of this lane is looked for after every single event. Default: for lanes with `maxPriority` below 30. */
   readonly urgent?: boolean | undefined;
 }
@@ -33,6 +35,7 @@ export interface ResolvedLane {
   readonly whenFull: WhenFull;
   readonly timeoutMs: number;
   readonly spillWatermarkBytes: number;
+  readonly highWatermark: number;
   readonly urgent: boolean;
 }
 
@@ -57,20 +60,24 @@ const DEFAULTS = {
   whenFull: 'block',
   timeoutMs: 0,
   spillInCapacities: 16,
+  highWatermark: 0.8,
   urgentBelowPriority: 30,
 } as const;
 
 const POLICIES = ['block', 'reject', 'dropNewest', 'spill'] as const satisfies readonly WhenFull[];
+
+const shareRule = { error: 'a share above 0 and up to 1' };
 
 const lane = section({
   maxPriority: z.custom<number>((value) => value === Infinity || Number.isSafeInteger(value), {
     error: 'a priority: an integer, or Infinity',
   }),
   capacityBytes: z.custom<number>(isCapacity, { error: ({ input }) => capacityRule(input) }),
-  maxRecordBytes: integer('bytes', HEADER_BYTES + RECORD_ALIGNMENT_BYTES, MAX_RECORD_BYTES),
+  maxRecordBytes: integer('bytes', HEADER_BYTES + RECORD_ALIGNMENT_BYTES, MAX_EVENT_BYTES),
   whenFull: z.enum(POLICIES, { error: POLICIES.map((policy) => `'${policy}'`).join(' or ') }),
   timeoutMs: duration(0, undefined, ' (0 = no limit)'),
   spillWatermarkBytes: integer('bytes', 1, MAX_SPILL_WATERMARK_BYTES),
+  highWatermark: z.number(shareRule).gt(0, shareRule).max(1, shareRule),
   urgent: z.boolean({ error: 'true or false' }),
 });
 
@@ -129,7 +136,7 @@ function resolveLane(
   };
   const capacityBytes = options.capacityBytes ?? DEFAULT_LANES[name]?.capacityBytes ?? DEFAULTS.capacityBytes;
   const givenRecordBytes =
-    options.maxRecordBytes ?? Math.min(capacityBytes / DEFAULTS.recordsInCapacity, MAX_RECORD_BYTES);
+    options.maxRecordBytes ?? Math.min(capacityBytes / DEFAULTS.recordsInCapacity, MAX_EVENT_BYTES);
   const maxRecordBytes = givenRecordBytes - (givenRecordBytes % RECORD_ALIGNMENT_BYTES);
   const whenFull = options.whenFull ?? DEFAULTS.whenFull;
 
@@ -161,6 +168,7 @@ function resolveLane(
     whenFull,
     timeoutMs: options.timeoutMs ?? DEFAULTS.timeoutMs,
     spillWatermarkBytes: options.spillWatermarkBytes ?? capacityBytes * DEFAULTS.spillInCapacities,
+    highWatermark: options.highWatermark ?? DEFAULTS.highWatermark,
     urgent: options.urgent ?? maxPriority < DEFAULTS.urgentBelowPriority,
   };
 }

@@ -2,26 +2,36 @@
  * One thread's share of a subscription, over all the threads that run it in turn: its block, its place in each lane, what
  * it has in flight. A subscription has one member for each thread that shares it.
  */
-import type { DeadLetter, RestartReason } from '../shared/api.js';
+import type { RestartReason } from '../shared/api.js';
 import { Claims } from '../shared/claims.js';
-import { toEpoch } from '../shared/clock.js';
 import { ConflationBlock, ConflationProgress, ConflationWord, ProgressWord } from '../shared/conflation-block.js';
 import { fence, type RecordPlace, repairConflation, succeed } from '../shared/conflation-repair.js';
 import { ConflationReader, offeredEvents, pendingKeys, settleDelivery, settleSkipped } from '../shared/conflation.js';
 import { keysOf } from '../shared/conflator.js';
 import type { Life, ReadSpec } from '../shared/control.js';
 import { type InFlight, inFlightIn, recover } from '../shared/delivery.js';
-import { type Division, ownership } from '../shared/division.js';
+import { type Division, ownership, singly } from '../shared/division.js';
 import type { RecordTest } from '../shared/filters.js';
-import { LaneView } from '../shared/lane.js';
-import { HEADER_BYTES, LaneWord, Outcome, SubscriptionBlock, SubscriptionWord, TYPE_MASK } from '../shared/layout.js';
+import { compileKeyHash, ownerOf } from '../shared/keys.js';
+import { causeOf, LaneView, type Origin } from '../shared/lane.js';
+import {
+  HEADER_BYTES,
+  LaneWord,
+  Outcome,
+  ProducerBlock,
+  SubscriptionBlock,
+  SubscriptionWord,
+  TYPE_MASK,
+} from '../shared/layout.js';
+import { trailerOf } from '../shared/retries.js';
+import { returnCapacity, ReturnReader } from '../shared/returns.js';
 import { distance, later, unwrap } from '../shared/sequence.js';
+import type { FailureSetup } from '../shared/subscription.js';
 import { SymbolReader } from '../shared/symbols.js';
-import type { EventType } from '../shared/catalog.js';
 import { frozen, type Memory } from '../shared/memory.js';
-import { compileDecoder } from '../shared/codec.js';
 import { Checkpoints } from './checkpoints.js';
-import type { Producer, SubscriptionRecord } from './record.js';
+import { type Parcel, parcelOf } from './parcel.js';
+import { isRetries, type Producer, type SubscriptionRecord } from './record.js';
 
 /** A delivery whose thread died under it. */
 export interface Redelivery {
@@ -42,6 +52,29 @@ interface Conflation {
   progress: ConflationProgress;
 }
 
+/** An event that was delivered, and where it comes from. */
+export interface Published {
+  readonly rank: number;
+  readonly parcel: Parcel;
+  /** Hash of the key behind which events are held, where they are. */
+  readonly key: number | undefined;
+  /** Index of the thread. */
+  readonly publisher: number;
+  readonly sequence: number;
+  /** On the bus's clock, in ms. */
+  readonly publishedAt: number;
+  readonly cause: Origin | undefined;
+}
+
+/** One for each table: it remembers what it has read. */
+const symbolReaders = new WeakMap<Producer, SymbolReader>();
+
+function symbolsOf(producer: Producer): SymbolReader {
+  let symbols = symbolReaders.get(producer);
+  if (symbols === undefined) symbolReaders.set(producer, (symbols = new SymbolReader(producer.block.symbols)));
+  return symbols;
+}
+
 let members = 0;
 
 export class Member {
@@ -59,26 +92,47 @@ export class Member {
   forgoesTeardown = false;
   #incarnation = 0;
   #lastEnd: RestartReason | undefined;
+  /** What its thread gives back to main. */
+  returns: ReturnReader;
   /** Undefined where it has none. */
   readonly checkpoints: Checkpoints | undefined;
   /** Whether the thread that is being taken over from may still write. */
   #lingers = false;
+  /** CURSOR of its returns, as of the moment that counts, if it does. */
+  #returned: number | undefined;
   readonly #shape: { readonly lanes: number; readonly addresses: number; readonly flights: number };
   /** By address. */
   readonly #conflations = new Map<number, Conflation>();
 
-  constructor(record: SubscriptionRecord, thread: number, division: Division, producers: number) {
+  constructor(record: SubscriptionRecord, thread: number, division: Division) {
     this.record = record;
     this.thread = thread;
     this.division = division;
     this.claimant = record.newClaimant();
     const lanes = record.lanes.length;
-    this.#shape = { lanes, addresses: producers * lanes, flights: record.options.concurrency };
+    this.#shape = { lanes, addresses: (record.retriesIndex + 1) * lanes, flights: record.options.concurrency };
+    this.returns = this.#newReturns();
     const { checkpointEvery, maxCheckpointBytes } = record.options;
     if (checkpointEvery !== undefined) {
       this.checkpoints = new Checkpoints(checkpointEvery, maxCheckpointBytes, this.#shape.addresses);
     }
     this.block = SubscriptionBlock.create(this.#shape);
+  }
+
+  #newReturns(): ReturnReader {
+    const { typeCount, maxEventBytes, desk } = this.record;
+    return new ReturnReader(typeCount, returnCapacity(maxEventBytes), desk);
+  }
+
+  /** How a lane is read. */
+  #modeOf(producer: Producer): Division['mode'] {
+    return isRetries(producer) ? singly(this.division).mode : this.division.mode;
+  }
+
+  #modeAt(address: number): Division['mode'] {
+    return address < this.record.retriesIndex * this.record.lanes.length
+      ? this.division.mode
+      : singly(this.division).mode;
   }
 
   /** What the handler's module is told when it is set up. */
@@ -90,6 +144,21 @@ export class Member {
       incarnation: this.#incarnation,
       lastEnd: this.#lastEnd,
       stateLost: this.checkpoints?.isLost ?? false,
+    };
+  }
+
+  /** What its thread must know to let deliveries fail. */
+  get failureSetup(): FailureSetup {
+    const { circuitBlock, options, heldKeys } = this.record;
+    const { index, of, holds } = this.division;
+    return {
+      member: index,
+      circuit: circuitBlock.source,
+      maxFailures: options.maxFailures,
+      returns: this.returns.spec,
+      keepsOrder: holds !== undefined,
+      // Those of its own keys.
+      held: [...heldKeys].filter(([key]) => of === 1 || ownerOf(key, of) === index),
     };
   }
 
@@ -105,7 +174,7 @@ export class Member {
 
   /** Makes what it needs to read a producer's lanes. */
   prepare(producer: Producer): void {
-    if (this.division.mode !== 'conflated') return;
+    if (this.#modeOf(producer) !== 'conflated') return;
     for (const rank of this.record.ranks) {
       if (this.#conflations.get(this.address(producer, rank))?.producer === producer) continue;
       const block = ConflationBlock.create(this.record.conflationShape(rank));
@@ -127,7 +196,7 @@ export class Member {
     const { ranks } = this.record;
     const byRank = <V>(of: (rank: number) => V): Record<number, V> =>
       Object.fromEntries(ranks.map((rank) => [rank, of(rank)]));
-    switch (this.division.mode) {
+    switch (this.#modeOf(producer)) {
       case 'ordered':
         return { producer: producer.index };
       case 'claimed':
@@ -151,7 +220,7 @@ export class Member {
   /** Whether everything up to a position of a lane (all there is, where it conflates) has its outcome. */
   hasReached(producer: Producer, rank: number, end: number): boolean {
     const address = this.address(producer, rank);
-    if (this.division.mode === 'conflated') {
+    if (this.#modeOf(producer) === 'conflated') {
       const { block, progress } = this.#conflation(address);
       return pendingKeys(block, progress) === 0;
     }
@@ -186,7 +255,7 @@ export class Member {
 
   /** How far it holds a lane back; undefined where it does not. */
   gating(producer: Producer, rank: number): { readonly position: number; readonly sequence: number } | undefined {
-    if (this.division.mode === 'conflated') return undefined;
+    if (this.#modeOf(producer) === 'conflated') return undefined;
     const { words } = this.block;
     const index = this.block.gatingIndex(this.address(producer, rank));
     return { position: Atomics.load(words, index), sequence: words[index + 1] };
@@ -257,7 +326,8 @@ export class Member {
       do this.#freeze();
       while (this.#inheritClaims(dead) > 0);
     }
-    const found = recover(this.block, this.#shape.lanes, (address, position, outcome) => {
+    const returned = this.#returned ?? this.returns.cursor;
+    const found = recover(this.block, this.#shape.lanes, returned, (address, position, outcome) => {
       this.pass(address, position, outcome);
     });
     // Behind the last lane's address: it was not a delivery that its thread ended under.
@@ -278,20 +348,23 @@ export class Member {
   #freeze(): void {
     const { checkpoints } = this;
     const conflations = [...this.#conflations.values()];
-    const [block, ...others] = frozen([
+    const [block, returns, ...others] = frozen([
       this.block.source,
+      this.returns.spec.lane,
       ...conflations.map(({ progress }) => progress.source),
       ...(checkpoints === undefined ? [] : [checkpoints.words]),
     ]);
     this.block = new SubscriptionBlock(block);
+    this.#returned = new LaneView(new ProducerBlock(returns), 0).end();
+    this.returns.cut(this.#returned);
     this.block.unfence();
     conflations.forEach((conflation, index) => (conflation.progress = new ConflationProgress(others[index])));
     checkpoints?.freeze(others[conflations.length]);
   }
 
   /** D5 in the place of a thread that is gone. */
-  pass(address: number, position: number, outcome: Outcome): void {
-    switch (this.division.mode) {
+  pass(address: number, position: number, outcome: Outcome | undefined): void {
+    switch (this.#modeAt(address)) {
       case 'ordered':
         this.block.words[this.block.settledIndex(address)] = this.#view(address).next(position);
         break;
@@ -309,23 +382,36 @@ export class Member {
     }
   }
 
-  /** The event of a delivery in flight, as it was published. The bytes are whole: the lane is held by that very delivery. */
-  eventAt(address: number, position: number): Pick<DeadLetter, 'event' | 'publisher' | 'sequence' | 'publishedAt'> {
+  /** A delivery in flight, with its event as it was published. The bytes are whole: the lane is held by that very delivery. */
+  published(address: number, position: number): Published | { readonly ticket: number } {
     const { producer, rank } = this.#lane(address);
     const { memory, at } = this.#recordAt(address, position);
+    if (isRetries(producer)) return trailerOf(memory, at);
+    const sequence = unwrap(memory.i32[(at >> 2) + 1], producer.block.stats[rank][LaneWord.RECORDS_F64]);
+    return this.publishedAs(address, memory, at, sequence);
+  }
+
+  /** The event of a record, header first, that a delivery from a lane has had. */
+  publishedAs(address: number, memory: Memory, at: number, sequence: number): Published {
+    const { producer, rank } = this.#lane(address);
     const typeIndex = memory.i32[at >> 2] & TYPE_MASK;
     const type = this.record.types.find(({ index }) => index === typeIndex);
     if (type === undefined) throw new RangeError(`subscription "${this.record.name}" wants no type ${typeIndex}`);
+    const symbols = symbolsOf(producer);
+    const holds = this.division.holds;
     return {
-      event: decoded(type, producer, memory, at),
+      rank,
+      parcel: parcelOf(type, memory, at, symbols),
+      key: holds && compileKeyHash(type, holds[typeIndex], symbols)(memory, at + HEADER_BYTES),
       publisher: producer.thread,
-      sequence: unwrap(memory.i32[(at >> 2) + 1], producer.block.stats[rank][LaneWord.RECORDS_F64]),
-      publishedAt: toEpoch(memory.f64[(at >> 3) + 1]),
+      sequence,
+      publishedAt: memory.f64[(at >> 3) + 1],
+      cause: causeOf(memory, at),
     };
   }
 
   #recordAt(address: number, position: number): RecordPlace {
-    if (this.division.mode !== 'conflated') {
+    if (this.#modeAt(address) !== 'conflated') {
       const view = this.#view(address);
       return { memory: view.memory, at: view.offset(position) };
     }
@@ -354,9 +440,10 @@ export class Member {
       conflation.progress = succeed(conflation.block, conflation.progress);
     }
     Atomics.store(block.words, SubscriptionWord.STATE_INDEX, old.words[SubscriptionWord.STATE_INDEX]);
-    block.words[SubscriptionWord.CONSECUTIVE_INDEX] = old.words[SubscriptionWord.CONSECUTIVE_INDEX];
     block.stats[SubscriptionWord.MISSED_F64] = old.stats[SubscriptionWord.MISSED_F64];
     this.block = block;
+    if (this.#lingers) this.returns = this.#newReturns();
+    this.#returned = undefined;
     this.checkpoints?.moveOn(this.#lingers, (place) => this.isStillDue(place));
   }
 
@@ -387,7 +474,7 @@ export class Member {
     const address = this.address(producer, rank);
     const gating = words[this.block.gatingIndex(address)];
     // Claims say themselves what is done behind GATING, and only GATING has its claim number with it.
-    if (this.division.mode === 'claimed') return gating;
+    if (this.#modeOf(producer) === 'claimed') return gating;
     // SETTLED moves with deliveries only, GATING also over records that the subscription does not want.
     return later(words[this.block.settledIndex(address)], gating);
   }
@@ -397,7 +484,7 @@ export class Member {
     if (this.checkpoints !== undefined) {
       return distance(position, this.block.words[this.block.gatingIndex(address)]) >= 0;
     }
-    if (this.division.mode === 'conflated') {
+    if (this.#modeAt(address) === 'conflated') {
       return this.#conflation(address).progress.words[ProgressWord.HEAD_INDEX] === position;
     }
     return later(position, this.block.words[this.block.settledIndex(address)]) === position;
@@ -407,7 +494,7 @@ export class Member {
   discardRest(producer: Producer, rank: number, end: number): void {
     const { record } = this;
     const address = this.address(producer, rank);
-    if (this.division.mode === 'conflated') {
+    if (this.#modeOf(producer) === 'conflated') {
       const { block, progress } = this.#conflation(address);
       const reader = new ConflationReader(block, progress);
       while (reader.next()) {
@@ -420,10 +507,10 @@ export class Member {
     }
     const lane = new LaneView(producer.block, rank);
     const claims =
-      this.division.mode === 'claimed'
+      this.#modeOf(producer) === 'claimed'
         ? new Claims(record.claims(producer, rank), this.claimant, this.fenced)
         : undefined;
-    const owns = this.#ownership(producer);
+    const owns = this.#ownership(producer, isRetries(producer));
     let number = this.block.numberAt(address);
     lane.walk(this.settled(producer, rank), end, (typeIndex, position) => {
       if (!record.wants(typeIndex)) return;
@@ -432,6 +519,7 @@ export class Member {
       if (owns !== null && !owns[typeIndex](lane.memory, lane.offset(position) + HEADER_BYTES)) return;
       if (claims !== undefined && !claims.take(claim)) return;
       claims?.done(claim);
+      if (isRetries(producer) && trailerOf(lane.memory, lane.offset(position)).releases) return;
       record.count(rank, Outcome.discarded);
     });
     this.block.seed(address, end, producer.block.stats[rank][LaneWord.RECORDS_F64] | 0, number);
@@ -484,14 +572,5 @@ export class Member {
     if (conflation === undefined)
       throw new RangeError(`subscription "${this.record.name}" conflates no lane ${address}`);
     return conflation;
-  }
-}
-
-/** What cannot be decoded (a value of `any()` that msgpack refuses) is known by its type only: a take-over must go on. */
-function decoded(type: EventType, { block }: Producer, memory: Memory, at: number): DeadLetter['event'] {
-  try {
-    return compileDecoder(type, new SymbolReader(block.symbols))(memory, at + HEADER_BYTES) as DeadLetter['event'];
-  } catch {
-    return { type: type.name };
   }
 }

@@ -7,7 +7,14 @@ import { didYouMean, problem, throwProblems } from './option-checks.js';
 type Name = keyof BusNotices;
 
 /** All that a bus tells of. */
-export const NOTICES = Object.keys({ threadRestarted: 0, deadLetter: 0 } satisfies Record<Name, 0>) as readonly Name[];
+export const NOTICES = Object.keys({
+  threadRestarted: 0,
+  deadLetter: 0,
+  subscriptionDisabled: 0,
+  circuitOpened: 0,
+  circuitClosed: 0,
+  laneHighWatermark: 0,
+} satisfies Record<Name, 0>) as readonly Name[];
 
 /**
  * What the bus tells about itself, apart from its events. A listener is called when whatever the bus is just doing is done, so
@@ -48,8 +55,12 @@ export class NoticeBoard {
     };
   }
 
+  isHeard(name: Name): boolean {
+    return this.#emitter.listenerCount(name) > 0;
+  }
+
   post<N extends Name>(name: N, notice: BusNotices[N]): void {
-    if (this.#emitter.listenerCount(name) === 0) return;
+    if (!this.isHeard(name)) return;
     queueMicrotask(() => {
       this.#emitter.emit(name, notice);
     });

@@ -29,6 +29,13 @@ export function duration(min = 0, max = MAX_TIMER_MS, note = '') {
   return z.number({ error }).min(min, { error }).max(max, { error });
 }
 
+/** What was given, without the options that were given as undefined. */
+export function withoutUndefined<T extends object>(given: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
+}
+
 /** What breaks a rule, as one line of the error. */
 export interface Problem {
   readonly path: readonly PropertyKey[];

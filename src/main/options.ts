@@ -1,10 +1,19 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import type { OnMaxFailures, RetryOptions } from '../shared/api.js';
 import type { Catalog } from '../shared/catalog.js';
 import { LOG_LEVELS, type LoggerOptions } from '../shared/logger.js';
+import type { DeadLetterStore } from './dead-letter-store.js';
+import {
+  FAILURE_DEFAULTS,
+  type FailureOptions,
+  failureShape,
+  type ResolvedFailureOptions,
+  resolveFailureOptions,
+} from './failure-options.js';
 import { lanesSchema, resolveLanes, type LaneOptions, type ResolvedLane } from './lane-options.js';
 import { duration, findProblems, integer, MAX_TIMER_MS, orFalse, section, throwProblems } from './option-checks.js';
-import type { Problem } from './option-checks.js';
+import { type Problem, withoutUndefined } from './option-checks.js';
 
 export type { LaneOptions, ResolvedLane } from './lane-options.js';
 
@@ -28,6 +37,20 @@ export interface BusOptions {
   readonly maxCrashes?: number | undefined;
   /** Deliveries that are kept in `bus.deadLetters`, 0–1,000,000; with more, the oldest go. Default 1,000. */
   readonly maxDeadLetters?: number | undefined;
+  /** Where they are kept instead: see `lanebus/dead-letters-lmdb`. `maxDeadLetters` is then for those that it cannot take. */
+  readonly deadLetterStore?: DeadLetterStore | undefined;
+  /** How deliveries that fail are tried again, for subscriptions that do not say. Default: they are not. */
+  readonly retry?: RetryOptions | undefined;
+  /** Failures in a row that open a subscription's circuit, 0–524,287; 0 = never, the default. */
+  readonly maxFailures?: number | undefined;
+  /** Default `'unsubscribe'`. */
+  readonly onMaxFailures?: OnMaxFailures | undefined;
+  /** With `'pause'`: time until a probe, 1–2,147,483,647. Default 30,000. It doubles with each probe that fails. */
+  readonly coolDownMs?: number | undefined;
+  /** The longest cool-down. Default 600,000. */
+  readonly maxCoolDownMs?: number | undefined;
+  /** Pause of a thread after a failure of the bus itself, not of a handler, before it goes on; 0 = none. Default 1,000. */
+  readonly errorBackoffMs?: number | undefined;
   /** Time a pool thread has to start and to import its handlers; 0 = no limit. Default 30,000. */
   readonly startTimeoutMs?: number | undefined;
   /** Limit of `drain()`; 0 = no limit, the default. */
@@ -81,7 +104,7 @@ export interface ThreadResourceLimits {
 }
 
 /** The options with every default filled in. */
-export interface ResolvedOptions {
+export interface ResolvedOptions extends ResolvedFailureOptions {
   readonly threads: number;
   /** Most urgent first. */
   readonly lanes: readonly ResolvedLane[];
@@ -92,6 +115,8 @@ export interface ResolvedOptions {
   readonly watchdogIntervalMs: number;
   readonly maxCrashes: number;
   readonly maxDeadLetters: number;
+  readonly deadLetterStore: DeadLetterStore | undefined;
+  readonly errorBackoffMs: number;
   readonly startTimeoutMs: number;
   readonly drainTimeoutMs: number;
   readonly stopTimeoutMs: number;
@@ -114,6 +139,7 @@ const DEFAULTS = {
   watchdogIntervalMs: 10,
   maxCrashes: 2,
   maxDeadLetters: 1_000,
+  errorBackoffMs: 1_000,
   startTimeoutMs: 30_000,
   drainTimeoutMs: 0,
   stopTimeoutMs: 30_000,
@@ -143,6 +169,9 @@ const busSchema = section({
   watchdogIntervalMs: duration(1, 1_000),
   maxCrashes: integer('crashes', 1, 1_000_000),
   maxDeadLetters: integer('letters', 0, 1_000_000),
+  deadLetterStore: z.custom<DeadLetterStore>(isStore, { error: 'a store, such as lmdbDeadLetters() makes' }),
+  ...failureShape,
+  errorBackoffMs: duration(),
   startTimeoutMs: timeoutMs,
   drainTimeoutMs: timeoutMs,
   stopTimeoutMs: timeoutMs,
@@ -211,6 +240,9 @@ export function resolveOptions(options: unknown, catalog: Catalog): ResolvedOpti
     watchdogIntervalMs: given.watchdogIntervalMs ?? DEFAULTS.watchdogIntervalMs,
     maxCrashes: given.maxCrashes ?? DEFAULTS.maxCrashes,
     maxDeadLetters: given.maxDeadLetters ?? DEFAULTS.maxDeadLetters,
+    deadLetterStore: given.deadLetterStore,
+    ...resolveFailureOptions(given satisfies FailureOptions, FAILURE_DEFAULTS),
+    errorBackoffMs: given.errorBackoffMs ?? DEFAULTS.errorBackoffMs,
     startTimeoutMs: given.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
     drainTimeoutMs: given.drainTimeoutMs ?? DEFAULTS.drainTimeoutMs,
     stopTimeoutMs: given.stopTimeoutMs ?? DEFAULTS.stopTimeoutMs,
@@ -247,6 +279,7 @@ function isDestination(value: unknown): boolean {
   return value === 1 || value === 2 || (typeof value === 'string' && value.length > 0);
 }
 
-function withoutUndefined(limits: ThreadResourceLimits): ResolvedOptions['resourceLimits'] {
-  return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined));
+function isStore(value: unknown): boolean {
+  const { open, put, letters } = (value ?? {}) as Partial<Record<keyof DeadLetterStore, unknown>>;
+  return [open, put, letters].every((method) => typeof method === 'function');
 }

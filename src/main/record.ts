@@ -12,11 +12,13 @@ import type {
   WorkerHandler,
 } from '../shared/api.js';
 import type { EventType } from '../shared/catalog.js';
+import { Circuit } from '../shared/circuit.js';
 import { claimSlots, MAX_CLAIMANT } from '../shared/claims.js';
 import type { ConflationShape } from '../shared/conflation-block.js';
 import { LaneView } from '../shared/lane.js';
 import {
   CAUSE_BYTES,
+  CircuitBlock,
   ClaimBlock,
   HEADER_BYTES,
   LaneWord,
@@ -29,9 +31,11 @@ import {
   TimingWord,
 } from '../shared/layout.js';
 import { laneOf, type ProducerSnapshot } from '../shared/outbox.js';
+import { RETRIES_THREAD } from '../shared/retries.js';
 import type { ResolvedLane } from './lane-options.js';
 import { sumCheckpoints } from './checkpoints.js';
 import { Member } from './member.js';
+import type { RetryLanes } from './retry-lanes.js';
 import type { ResolvedSubscribeOptions } from './subscribe-options.js';
 
 /** One incarnation of a publishing thread. */
@@ -43,6 +47,11 @@ export interface Producer {
   dead: boolean;
   /** The thread has exited, and its counts have been repaired: what its lanes hold is all that there will be. */
   final: boolean;
+}
+
+/** Whether these are lanes of main's for one subscription: what is delivered from there again was owed before. */
+export function isRetries({ thread }: Producer): boolean {
+  return thread === RETRIES_THREAD;
 }
 
 /** Which of a producer's events are owed to a subscription: those after `baseline`, up to `cut` if it has ended. */
@@ -63,8 +72,10 @@ export interface RecordSetup {
   /** The threads that share it; 0 is the bus's own. */
   readonly threads: readonly number[];
   readonly lanes: readonly ResolvedLane[];
-  /** Number of producers that its blocks have room for. */
+  /** Number of publishing threads' blocks that its own have room for. */
   readonly producers: number;
+  /** Block whose doorbell wakes main for what comes back from its threads. */
+  readonly desk: SharedArrayBuffer;
   readonly options: ResolvedSubscribeOptions;
 }
 
@@ -79,7 +90,21 @@ export class SubscriptionRecord {
   /** Ranks of the lanes that carry its types. */
   readonly ranks: readonly number[];
   readonly lanes: readonly ResolvedLane[];
+  /** Index of the lanes from which main makes deliveries again. */
+  readonly retriesIndex: number;
+  readonly desk: SharedArrayBuffer;
+  readonly circuitBlock = CircuitBlock.create();
+  readonly circuit: Circuit;
   state: SubscriptionState = 'starting';
+  /** Keys of which main has deliveries that their threads wait for, and how many: what a successor is told. */
+  readonly heldKeys = new Map<number, number>();
+  /** From where main makes deliveries again, once it has. */
+  retries: RetryLanes | undefined;
+  /** Deliveries that have come back and have no outcome yet: they wait for another try, for its end, or for their letter. */
+  returned = 0;
+  /** Of those, the ones that wait for another try; and tries that were made. */
+  waiting = 0;
+  retried = 0;
   readonly #reads = new Map<Producer, Reading>();
   /** Claims on a producer's records, by rank. */
   readonly #claims = new Map<Producer, Map<number, ClaimBlock>>();
@@ -101,13 +126,26 @@ export class SubscriptionRecord {
     this.handler = setup.handler;
     this.options = options;
     this.lanes = lanes;
+    this.retriesIndex = setup.producers;
+    this.desk = setup.desk;
+    this.circuit = new Circuit(this.circuitBlock, options.maxFailures);
     this.ranks = [...new Set(types.map((type) => laneOf(lanes, type.priority)))].sort((a, b) => a - b);
     this.#indexes = new Set(types.map(({ index }) => index));
     this.#carried = lanes.map(() => new Float64Array(OUTCOMES));
     this.#owedBefore = new Float64Array(lanes.length);
-    const { mode, keys } = options;
+    const { mode, keys, holds } = options;
     this.members = threads.map(
-      (thread, index) => new Member(this, thread, { index, of: threads.length, mode, keys }, setup.producers),
+      (thread, index) => new Member(this, thread, { index, of: threads.length, mode, keys, holds }),
+    );
+  }
+
+  /** Bytes of the largest record of its types. */
+  get maxEventBytes(): number {
+    return Math.max(
+      ...this.types.map(({ priority, fixedWidth, fixedBytes }) => {
+        const { maxRecordBytes } = this.lanes[laneOf(this.lanes, priority)];
+        return fixedWidth ? HEADER_BYTES + fixedBytes + CAUSE_BYTES : maxRecordBytes;
+      }),
     );
   }
 
@@ -155,7 +193,7 @@ export class SubscriptionRecord {
     if (this.options.mode !== 'claimed' || this.#claims.has(producer)) return;
     const block = (rank: number): ClaimBlock => {
       const smallest = Math.min(...this.#typesOn(rank).map(({ fixedBytes }) => HEADER_BYTES + fixedBytes));
-      return ClaimBlock.create(claimSlots(this.lanes[rank].capacityBytes, smallest));
+      return ClaimBlock.create(claimSlots(producer.block.rings[rank].u8.length, smallest));
     };
     this.#claims.set(producer, new Map(this.ranks.map((rank) => [rank, block(rank)])));
   }
@@ -221,8 +259,18 @@ export class SubscriptionRecord {
     return this.#hasAll(producer, (member, rank, end) => member.hasLetGo(producer, rank, end));
   }
 
+  /**
+   * Whether nothing is pending. A delivery that goes back to main does so before its lane's position says that it has ended:
+   * so whoever sees the lanes read, and then nothing come back, has missed none.
+   */
   get drained(): boolean {
-    return this.reads.every((producer) => this.hasDrained(producer));
+    if (!this.reads.every((producer) => this.hasDrained(producer))) return false;
+    return this.returned === 0 && this.members.every(({ returns }) => returns.isEmpty);
+  }
+
+  /** Owes deliveries that no publisher has brought: dead letters that are replayed. */
+  owe(rank: number, deliveries: number): void {
+    this.#owedBefore[rank] += deliveries;
   }
 
   /** Is owed nothing, because it has never been delivered anything: its handler could not be loaded. */
@@ -317,7 +365,10 @@ export class SubscriptionRecord {
       threads: this.members.map(({ thread }) => thread),
       ...this.#ledger(this.ranks),
       lanes: Object.fromEntries(this.ranks.map((rank) => [this.lanes[rank].name, this.#ledger([rank])])),
-      consecutiveFailures: Math.max(...blocks.map(({ words }) => words[SubscriptionWord.CONSECUTIVE_INDEX])),
+      consecutiveFailures: this.circuit.failures,
+      circuit: this.circuit.state === 'probing' ? 'halfOpen' : this.circuit.state,
+      retries: this.retried,
+      retrying: this.waiting,
       redelivered: sum(stat(SubscriptionWord.REDELIVERED_F64)) + this.#redelivered,
       // Each thread is told of each gap.
       missed: Math.max(...this.members.map((member) => member.missed)),
@@ -365,7 +416,7 @@ export class SubscriptionRecord {
 
   #owedFrom(producer: Producer, rank: number): number {
     const reading = this.#reads.get(producer);
-    if (reading === undefined) return 0;
+    if (reading === undefined || isRetries(producer)) return 0;
     if (reading.byOffered === true) return sum(this.members.map((member) => member.offered(producer, rank)));
     const published = reading.cut?.published ?? producer.block.published;
     return this.#typesOn(rank).reduce((sum, type) => sum + published[type.index] - reading.baseline[type.index], 0);

@@ -6,13 +6,14 @@ import type { Division } from '../shared/division.js';
 import { filterProblems, type FilterSpec, normaliseFilter } from '../shared/filters.js';
 import { CAUSE_BYTES, HEADER_BYTES } from '../shared/layout.js';
 import { listNames } from '../shared/refusal.js';
+import { failureShape, type ResolvedFailureOptions, resolveFailureOptions } from './failure-options.js';
 import { duration, findProblems, grouped, integer, MAX_TIMER_MS, problem, section } from './option-checks.js';
-import { didYouMean, type Problem, throwProblems } from './option-checks.js';
+import { didYouMean, type Problem, throwProblems, withoutUndefined } from './option-checks.js';
 import type { ResolvedOptions } from './options.js';
 import { isWorkerHandler } from './worker-handlers.js';
 
 /** The options of one subscription, with the bus's own for those that were not given. */
-export interface ResolvedSubscribeOptions {
+export interface ResolvedSubscribeOptions extends ResolvedFailureOptions {
   readonly name: string | undefined;
   readonly timeoutMs: number;
   readonly graceMs: number;
@@ -22,6 +23,8 @@ export interface ResolvedSubscribeOptions {
   readonly mode: Division['mode'];
   /** Names of the key fields by type index, where keys are kept in order or conflated. */
   readonly keys: Division['keys'];
+  /** The same, where a key's later events wait for one that is tried again. */
+  readonly holds: Division['holds'];
   readonly maxKeys: number;
   readonly filter: FilterSpec | undefined;
   readonly predicate: FilterFunction | WorkerHandler | undefined;
@@ -65,6 +68,7 @@ const schema = section({
   once: z.boolean({ error: 'true or false' }),
   checkpointEvery: integer('deliveries', 1, 2_147_483_647),
   maxCheckpointBytes: integer('bytes', 1_024, 1_073_741_824),
+  ...failureShape,
 });
 type Given = z.infer<typeof schema>;
 
@@ -90,17 +94,26 @@ export function resolveSubscribeOptions(
   const given = schema.parse(value);
   const { threads, concurrency, order, lag } = { ...DEFAULTS, ...withoutUndefined(given) };
   const isOneAtATime = threads === 1 && concurrency === 1;
-  const needsKeys = lag === 'conflate' || (!isOneAtATime && order === 'key');
+  const failure = resolveFailureOptions(given, defaults);
+  const why =
+    lag === 'conflate'
+      ? "with lag: 'conflate'"
+      : !isOneAtATime && order === 'key'
+        ? 'with threads or concurrency above 1'
+        : undefined;
+  const holds = failure.retry.keepOrder && failure.retry.attempts > 1;
   const problems = [
     ...divisionProblems(given, defaults, subscriber),
     ...filterMisfits(given.filter, subscriber),
-    ...keyProblems(given.key, subscriber.types, needsKeys, lag === 'conflate'),
+    ...keyProblems(given.key, subscriber.types, why ?? (holds ? 'with retry.keepOrder' : undefined)),
+    ...retryProblems(given, failure),
     ...checkpointProblems(given, subscriber),
     ...(lag === 'conflate' ? conflationProblems(given, subscriber.types) : []),
   ];
   throwProblems(problems, 'subscribe');
 
   const { filter } = given;
+  const keys = Object.fromEntries(subscriber.types.map((type) => [type.index, keyOf(given.key, type) ?? '']));
   const isPredicate = typeof filter === 'function' || isWorkerHandler(filter);
   return {
     name: given.name,
@@ -111,16 +124,33 @@ export function resolveSubscribeOptions(
     concurrency,
     mode:
       lag === 'conflate' ? 'conflated' : isOneAtATime || (concurrency === 1 && order === 'key') ? 'ordered' : 'claimed',
-    keys: needsKeys
-      ? Object.fromEntries(subscriber.types.map((type) => [type.index, keyOf(given.key, type) ?? '']))
-      : undefined,
+    keys: why === undefined ? undefined : keys,
+    holds: holds ? keys : undefined,
     maxKeys: given.maxKeys ?? DEFAULTS.maxKeys,
     filter: filter === undefined || isPredicate ? undefined : normaliseFilter(filter),
     predicate: isPredicate ? (filter as FilterFunction | WorkerHandler) : undefined,
     once: given.once ?? DEFAULTS.once,
     checkpointEvery: given.checkpointEvery,
     maxCheckpointBytes: given.maxCheckpointBytes ?? DEFAULTS.maxCheckpointBytes,
+    ...failure,
   };
+}
+
+function retryProblems(
+  { lag, once = false, order, checkpointEvery }: Given,
+  { retry }: ResolvedFailureOptions,
+): Problem[] {
+  if (retry.attempts === 1) return [];
+  const found: Problem[] = [];
+  const refuse = (name: 'attempts' | 'keepOrder', expected: string): void => {
+    found.push(problem(['retry', name], retry[name], expected));
+  };
+  if (lag === 'conflate') refuse('attempts', "1 with lag: 'conflate': the newest event of a key is its next try");
+  if (once) refuse('attempts', '1 with once');
+  if (!retry.keepOrder) return found;
+  if (order === 'none') refuse('keepOrder', "false with order: 'none'");
+  if (checkpointEvery !== undefined) refuse('keepOrder', 'false with checkpointEvery');
+  return found;
 }
 
 function divisionProblems(given: Given, bus: ResolvedOptions, { isFunction }: Subscriber): Problem[] {
@@ -163,7 +193,8 @@ function checkpointProblems(given: Given, { isFunction }: Subscriber): Problem[]
   return found;
 }
 
-function keyProblems(key: Given['key'], types: readonly EventType[], isNeeded: boolean, conflates: boolean): Problem[] {
+/** @param why The types need keys; undefined if they do not. */
+function keyProblems(key: Given['key'], types: readonly EventType[], why: string | undefined): Problem[] {
   const found: Problem[] = [];
   const path = (type: EventType): string[] => (typeof key === 'object' ? ['key', type.name] : ['key']);
   for (const name of Object.keys(typeof key === 'object' ? key : {})) {
@@ -180,10 +211,9 @@ function keyProblems(key: Given['key'], types: readonly EventType[], isNeeded: b
     const accepted = `a required field of type "${type.name}" that is neither any() nor bytes() (${listNames(names) || 'it has none'})`;
     if (field !== undefined) {
       if (!names.includes(field)) found.push(problem(path(type), field, accepted + didYouMean(field, names)));
-    } else if (isNeeded) {
-      const why = conflates ? "lag: 'conflate'" : 'threads or concurrency above 1';
-      const else_ = conflates ? '' : "; or order: 'none'";
-      found.push(problem(path(type), undefined, `with ${why}, ${accepted}, as the catalog has no key for it${else_}`));
+    } else if (why !== undefined) {
+      const else_ = why.startsWith('with threads') ? "; or order: 'none'" : '';
+      found.push(problem(path(type), undefined, `${why}, ${accepted}, as the catalog has no key for it${else_}`));
     }
   }
   return found;
@@ -227,10 +257,4 @@ function filterMisfits(filter: Given['filter'], { types, isFunction }: Subscribe
   return filterProblems(filter, types).map(({ path, value, expected }) =>
     problem(['filter', ...path], value, expected),
   );
-}
-
-function withoutUndefined<T extends object>(given: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>;
-  };
 }

@@ -12,7 +12,7 @@ import { ConsumerWord, LaneWord } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { snapshotOf } from '../shared/outbox.js';
 import { rouse } from '../shared/parking.js';
-import { MemoryDeadLetters } from './dead-letters.js';
+import type { FailureDesk } from './failure-desk.js';
 import { type Death, inherit, suspect } from './inheritance.js';
 import type { ResolvedOptions } from './options.js';
 import { after, backOffMs, inTime, Pool, type PoolThread, STARTS, ThreadDied } from './pool.js';
@@ -35,23 +35,28 @@ export class Succession {
   readonly #log: Logger;
   readonly #pool: Pool;
   readonly spares: Spares;
-  readonly deadLetters: MemoryDeadLetters;
   #started = false;
   #closing = false;
 
   readonly #notices: NoticeBoard;
+  readonly #desk: FailureDesk;
   readonly #onTakeOver: () => void;
 
-  constructor(wiring: Wiring, options: ResolvedOptions, log: Logger, notices: NoticeBoard, onTakeOver: () => void) {
+  constructor(
+    wiring: Wiring,
+    options: ResolvedOptions,
+    log: Logger,
+    notices: NoticeBoard,
+    desk: FailureDesk,
+    onTakeOver: () => void,
+  ) {
     this.#wiring = wiring;
+    this.#desk = desk;
     this.#options = options;
     this.#log = log;
     this.#notices = notices;
     this.#onTakeOver = onTakeOver;
     this.#pool = new Pool(options);
-    this.deadLetters = new MemoryDeadLetters(options.maxDeadLetters, (letter) => {
-      notices.post('deadLetter', letter);
-    });
     this.spares = new Spares(this.#pool, options, wiring, log);
   }
 
@@ -120,6 +125,7 @@ export class Succession {
     const open = members.filter(({ record }) => !isClosed(record));
     const gates = open.map((member) => this.#wiring.gate(member));
     const { consumerId } = slot;
+    for (const { record } of members) record.retries?.setGates(this.#wiring.slots);
     void Promise.all(this.#wiring.slots.map((publisher) => publisher.tell('openGates', gates, false))).then(
       async () => {
         if ((await slot.isRunning()) && slot.consumerId === consumerId) void slot.tell('wired');
@@ -148,7 +154,7 @@ export class Succession {
     slot.succeed(reason);
     // One that is still being attached has read nothing; publishers are seeding the very block that it has.
     const members = running.filter(({ record }) => readsAlready(record));
-    for (const member of members) inherit(member, death, this.#log, this.deadLetters);
+    for (const member of members) inherit(member, death, this.#log, this.#desk);
     this.rewire(slot, members);
     this.#rouseAll();
     this.#onTakeOver();
@@ -184,7 +190,8 @@ export class Succession {
 
   /** The dead thread may have been about to wake any of these: see parking.ts. */
   #rouseAll(): void {
-    for (const { consumer } of this.#wiring.slots) rouse(consumer.words, ConsumerWord.DOORBELL_INDEX);
+    const { desk, slots } = this.#wiring;
+    for (const { words } of [desk, ...slots.map(({ consumer }) => consumer)]) rouse(words, ConsumerWord.DOORBELL_INDEX);
     for (const { block } of this.#wiring.producers)
       for (const control of block.control) rouse(control, LaneWord.ROOM_INDEX);
   }

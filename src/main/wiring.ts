@@ -6,12 +6,12 @@ import type { WorkerHandler } from '../shared/api.js';
 import type { Catalog } from '../shared/catalog.js';
 import type { EngineSetup, GateSpec, ProducerSpec, WorkerSubscriptionSpec } from '../shared/control.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
-import { ConsumerWord, LaneWord, ProducerBlock } from '../shared/layout.js';
+import { ConsumerBlock, ConsumerWord, LaneWord, ProducerBlock } from '../shared/layout.js';
 import { rouse } from '../shared/parking.js';
 import { LaneMeter } from './lane-metrics.js';
 import type { ResolvedOptions } from './options.js';
 import type { Member } from './member.js';
-import { type Producer, type RecordSetup, SubscriptionRecord } from './record.js';
+import { isRetries, type Producer, type RecordSetup, SubscriptionRecord } from './record.js';
 import { Slot } from './slot.js';
 import { isWorkerHandler } from './worker-handlers.js';
 
@@ -28,6 +28,8 @@ export class Wiring {
   /** By thread: the bus's own first. */
   readonly slots: readonly Slot[];
   readonly meter: LaneMeter;
+  /** Its doorbell wakes main for what comes back from the threads: see failure-desk.ts. */
+  readonly desk = ConsumerBlock.create();
   readonly #catalog: Catalog;
   readonly #options: ResolvedOptions;
   /** Indexes of blocks that are neither in use nor still known to a thread. */
@@ -73,12 +75,13 @@ export class Wiring {
     return references.filter((reference) => isWorkerHandler(reference));
   }
 
-  newRecord(setup: Omit<RecordSetup, 'lanes' | 'producers' | 'typeCount'>): SubscriptionRecord {
+  newRecord(setup: Omit<RecordSetup, 'lanes' | 'producers' | 'typeCount' | 'desk'>): SubscriptionRecord {
     const record = new SubscriptionRecord({
       ...setup,
       typeCount: this.#catalog.types.length,
       lanes: this.#options.lanes,
       producers: producersFor(this.#options.threads),
+      desk: this.desk.source,
     });
     this.records.push(record);
     return record;
@@ -161,8 +164,9 @@ export class Wiring {
   /** A subscription on one thread, as that thread is told of it. */
   subscriptionSpec(member: Member): WorkerSubscriptionSpec {
     const { id, record, block, division, claimant, fenced, redeliveries } = member;
-    const { name, types, reads, options, handler } = record;
+    const { name, types, options, handler, retries } = record;
     const { startTimeoutMs } = this.#options;
+    const publishers = record.reads.filter((producer) => !isRetries(producer));
     return {
       id,
       name,
@@ -173,7 +177,9 @@ export class Wiring {
       fenced,
       filter: options.filter,
       once: options.once,
-      reads: reads.map((producer) => member.readSpec(producer)),
+      reads: publishers.map((producer) => member.readSpec(producer)),
+      retries: retries?.specFor(member),
+      failures: member.failureSetup,
       checkpoints: member.checkpoints?.spec,
       redeliveries: redeliveries.map(({ address, position, attempt, suspect }) => ({
         address,

@@ -24,7 +24,7 @@ export interface HandlerContext<C extends Catalog = Catalog> {
   readonly publisher: number;
   /** When the event was published, in milliseconds since the Unix epoch; sampled, see docs: up to 32 events share a reading. */
   readonly publishedAt: number;
-  /** 1 on the first try; more when the thread died while this delivery was in flight. */
+  /** 1 on the first try; more after a failure (see `retry`), and when the thread died while this delivery was in flight. */
   readonly attempt: number;
   /** Aborts at the delivery's deadline (`timeoutMs`); after a further `graceMs` the thread is terminated. */
   readonly signal: AbortSignal;
@@ -174,6 +174,49 @@ export interface SubscribeOptions<C extends Catalog = Catalog, T extends TypeOf<
   readonly checkpointEvery?: number;
   /** Largest state, packed, 1 KiB–1 GiB. Default 64 MiB. Memory is taken for two, as far as they are used. */
   readonly maxCheckpointBytes?: number;
+  /** How deliveries that fail are tried again. Default: the bus's `retry`. */
+  readonly retry?: RetryOptions;
+  /** Failures in a row that open the subscription's circuit, 0–524,287; 0 = never. Default: the bus's `maxFailures`. */
+  readonly maxFailures?: number;
+  /** What happens then. Default: the bus's `onMaxFailures`. */
+  readonly onMaxFailures?: OnMaxFailures;
+  /** Time until a probe, in ms: see `onMaxFailures`. Default: the bus's `coolDownMs`. */
+  readonly coolDownMs?: number;
+  /** The cool-down doubles with each probe that fails, up to this. Default: the bus's `maxCoolDownMs`. */
+  readonly maxCoolDownMs?: number;
+}
+
+/**
+ * `'unsubscribe'`: the subscription ends, with a `fatal` log line and the notice `subscriptionDisabled`. `'pause'`: it is
+ * delivered nothing, its events wait under their lanes' policies; after `coolDownMs` one delivery is let through, as a probe,
+ * and decides whether the subscription goes on or waits once more.
+ */
+export type OnMaxFailures = 'unsubscribe' | 'pause';
+
+/** Whether a failure is worth another try. Runs on the bus's own thread. @param attempts Tries that have failed so far. */
+export type RetryTest = (error: FailureRecord, attempts: number) => boolean;
+
+/**
+ * How deliveries that fail are tried again. A retry goes to the subscription that has failed, and holds nothing else up; it
+ * survives the death of its thread. When the tries are used up the delivery ends `failed` and is a dead letter. So does one
+ * at once whose error is a `NonRetryableError` or has `retryable: false`.
+ */
+export interface RetryOptions {
+  /** Tries in all, the first among them, 1–1,000,000. Default 3 (1 where no `retry` is given at all). */
+  readonly attempts?: number | undefined;
+  /** Wait after the first failure in ms. Default 100. */
+  readonly backoffMs?: number | undefined;
+  /** Each further wait is so many times as long, 1–100. Default 2. */
+  readonly factor?: number | undefined;
+  /** No wait is longer, in ms. Default 30,000. */
+  readonly maxBackoffMs?: number | undefined;
+  /** Share of each wait that is random, 0–1: the wait is between `(1 − jitter)` of its length and all of it. Default 0. */
+  readonly jitter?: number | undefined;
+  readonly retryIf?: RetryTest | undefined;
+  /** Deliveries of the subscription that may be between two tries, 1–100,000,000; one more is a dead letter. Default 10,000. */
+  readonly maxPending?: number | undefined;
+  /** Holds later events with the same key until the one that has failed has its outcome. Default false: they pass it. */
+  readonly keepOrder?: boolean | undefined;
 }
 
 /** How `bus.events` hands events over. */
@@ -218,6 +261,7 @@ export interface Subscription {
   unsubscribe(): boolean;
   /** Delivers nothing more until `resume`; its events wait in their lanes, under the lanes' policies. */
   pause(): void;
+  /** Goes on, after `pause` or with a circuit that is open. */
   resume(): void;
   metrics(): SubscriptionMetrics;
 }
@@ -270,7 +314,13 @@ export interface SubscriptionMetrics extends Ledger {
   readonly state: SubscriptionState;
   /** The same counts for each lane that carries one of the subscription's types. */
   readonly lanes: Readonly<Record<string, Ledger>>;
+  /** Tries that failed since one was processed. */
   readonly consecutiveFailures: number;
+  /** See `onMaxFailures`. `'halfOpen'`: a probe is due, or in flight. */
+  readonly circuit: 'closed' | 'open' | 'halfOpen';
+  /** Tries that were made after a failure, and deliveries that are between two tries. */
+  readonly retries: number;
+  readonly retrying: number;
   /** Deliveries repeated because their thread died. */
   readonly redelivered: number;
   readonly handler: Timing;
@@ -349,36 +399,112 @@ export interface StopReport {
   readonly durationMs: number;
 }
 
-/** A delivery that cost its thread, and is not made again. */
-export interface DeadLetter {
+/**
+ * Why a delivery was set aside. `'failed'`: its tries are used up, or another would not help. `'timedOut'`: it was ended at its
+ * deadline. `'poison'`: its thread died on it `maxCrashes` times. `'retryOverflow'`: `maxPending` were waiting for another try
+ * already. `'undecodable'`: the event cannot be read.
+ */
+export type DeadLetterReason = 'failed' | 'timedOut' | 'poison' | 'retryOverflow' | 'undecodable';
+
+/** What was thrown. */
+export interface FailureRecord {
+  readonly name: string;
+  readonly code?: string | undefined;
+  readonly message: string;
+  readonly stack?: string | undefined;
+}
+
+/** How a delivery has failed for good. Times are in milliseconds since the Unix epoch. */
+export interface DeadLetterFailure {
+  readonly reason: DeadLetterReason;
+  /** What the last try has thrown; undefined where nothing was. */
+  readonly error: FailureRecord | undefined;
+  /** Tries that failed, timed out or cost their thread by its own end. */
+  readonly attempts: number;
+  /** How often its handler was started: more than `attempts` if its thread was ended for another delivery meanwhile. */
+  readonly started: number;
+  /** How often its thread died by itself meanwhile. */
+  readonly crashes: number;
+  readonly firstFailedAt: number;
+  readonly lastFailedAt: number;
+  readonly setAsideAt: number;
+  /** Index of the thread that ran the last try: 0 is the bus's own. */
+  readonly thread: number;
+}
+
+/** A delivery that was set aside. */
+export interface DeadLetter extends DeadLetterFailure {
   /** From 1, in the order in which they were set aside. */
   readonly id: number;
   readonly subscription: { readonly id: number; readonly name: string };
-  /** `'poison'`: its thread died on it `maxCrashes` times. `'timedOut'`: its thread was terminated at its deadline. */
-  readonly reason: 'poison' | 'timedOut';
-  /** The whole event as it was published, its `type` among the fields. */
+  readonly type: string;
+  /** The whole event as it was published, its `type` among the fields; nothing but that where it is undecodable. */
   readonly event: Readonly<Record<string, unknown>>;
+  /** Value of the type's key field, if it has one. */
+  readonly key: unknown;
   /** Where it was published, as its handler's context said. */
   readonly lane: string;
   readonly publisher: number;
   readonly sequence: number;
-  /** Milliseconds since the Unix epoch, as `setAsideAt`. */
   readonly publishedAt: number;
-  readonly setAsideAt: number;
-  /** How often its handler was started, and how often its thread died by itself meanwhile. */
-  readonly attempts: number;
-  readonly crashes: number;
+  readonly cause: Cause | undefined;
+  /** Whether it has been replayed, and is not processed yet. */
+  readonly replaying: boolean;
+  /** How it had failed before it was replayed, oldest first. */
+  readonly history: readonly DeadLetterFailure[];
 }
 
-/** The deliveries that were set aside, in memory. */
+/** Which letters: those for which all that is given holds. */
+export interface DeadLetterQuery {
+  /** Name of an event type. */
+  readonly type?: string | undefined;
+  /** Name of a subscription. */
+  readonly subscription?: string | undefined;
+  readonly reason?: DeadLetterReason | undefined;
+  /** Set aside at this time or later, in milliseconds since the Unix epoch. */
+  readonly since?: number | undefined;
+}
+
+export interface DeadLetterPage extends DeadLetterQuery {
+  /** At most so many, 1–1,000,000. Default 1,000. */
+  readonly limit?: number | undefined;
+  /** Only those after the letter with this id: the last one of the page before. */
+  readonly cursor?: number | undefined;
+}
+
+export interface ReplayOptions {
+  /** `'subscription'`, the default: only the one that has failed gets it. `'all'`: the event is published again. */
+  readonly to?: 'subscription' | 'all' | undefined;
+  /** At most so many letters a second; 0 = no limit, the default. */
+  readonly rate?: number | undefined;
+}
+
+export interface ReplayReport {
+  /** Letters that were sent on their way. */
+  readonly replayed: number;
+  /** Those that were not, and why. */
+  readonly refused: readonly { readonly id: number; readonly why: string }[];
+}
+
+/**
+ * The deliveries that were set aside. A letter that is replayed to its subscription stays until that has processed it; if it
+ * fails again it stays, with its history.
+ */
 export interface DeadLetters {
-  readonly count: number;
-  /** How many had to go because more than `maxDeadLetters` came. */
+  /** How many had to go because the store was full. */
   readonly evicted: number;
-  /** Oldest first; a copy. */
-  list(): DeadLetter[];
-  /** Forgets all of them. @returns How many. */
-  purge(): number;
+  /** Letters that could not be stored where they should have been, and are kept in memory: see the log. */
+  readonly degraded: number;
+  count(query?: DeadLetterQuery): number;
+  /** Oldest first; copies. */
+  list(page?: DeadLetterPage): DeadLetter[];
+  get(id: number): DeadLetter | undefined;
+  /** Resolves when all were sent on their way. @throws ERR_LANEBUS_OPTIONS; ERR_LANEBUS_NOT_STARTED */
+  replay(which: number | DeadLetterQuery, options?: ReplayOptions): Promise<ReplayReport>;
+  /** Forgets them; all without a query. Resolves with how many there were, when none will come back. */
+  purge(which?: number | DeadLetterQuery): Promise<number>;
+  /** One JSON object a line, oldest first. A bigint is a string of digits, bytes are base64. */
+  export(query?: DeadLetterQuery): Iterable<string>;
 }
 
 /** What the bus tells about itself, by name: see `EventBus.on`. */
@@ -393,6 +519,26 @@ export interface BusNotices {
   };
   /** A delivery was set aside, and is kept in `deadLetters`. */
   readonly deadLetter: DeadLetter;
+  /** A subscription has failed `maxFailures` times in a row, and was ended. */
+  readonly subscriptionDisabled: CircuitNotice;
+  /** A subscription has failed `maxFailures` times in a row, or its probe has: it is delivered nothing for `coolDownMs`. */
+  readonly circuitOpened: CircuitNotice & { readonly coolDownMs: number };
+  /** The probe was processed, or the circuit was closed by hand: the subscription goes on. */
+  readonly circuitClosed: Pick<CircuitNotice, 'subscription'>;
+  /** A lane has come to hold more than its share of room: told once, until it holds less than half of that. */
+  readonly laneHighWatermark: {
+    readonly lane: string;
+    /** Index of the thread that publishes there. */
+    readonly thread: number;
+    readonly depthBytes: number;
+    readonly capacityBytes: number;
+  };
+}
+
+export interface CircuitNotice {
+  readonly subscription: { readonly id: number; readonly name: string };
+  /** In a row. */
+  readonly failures: number;
 }
 
 /** What it returns is not used; what it throws, or rejects with, is logged. */
@@ -441,6 +587,8 @@ export interface EventBus<C extends Catalog> {
   ): Promise<EventOf<C, T>>;
   /** Ends the handler's subscription to the type, with all its types if it was made for several. False if there is none. */
   unsubscribe<T extends TypeOf<C>>(type: T, handler: Handler<C, T>): boolean;
+  /** As `subscription.resume()`. */
+  resume(subscription: Subscription): void;
   drain(options?: { readonly timeoutMs?: number }): Promise<DrainReport>;
   stop(options?: { readonly timeoutMs?: number }): Promise<StopReport>;
   metrics(): MetricsSnapshot;

@@ -78,23 +78,6 @@ export class CheckpointedReader extends Reader {
     return this.checkpointer.isAwaited(this);
   }
 
-  /** Goes on to the next record that is for this thread. @returns Whether there is one before a position. */
-  seek(end: number): boolean {
-    const { lane } = this;
-    while (distance(end, this.position) > 0) {
-      const at = lane.offset(this.position);
-      if (this.wants(at)) return true;
-      this.pass(at);
-      this.goPast(at);
-    }
-    return false;
-  }
-
-  goPast(at: number): void {
-    this.last = at;
-    this.position = this.lane.next(this.position);
-  }
-
   override pass(at: number): void {
     const { missed } = this;
     super.pass(at);

@@ -53,7 +53,7 @@ export class ClaimedReader extends Reader {
     const { memory } = lane;
     const resumed = this.resumed.shift();
     if (resumed !== undefined) return resumed;
-    while (this.position !== end && this.#putOff < MAX_PUT_OFF && subscription.resumes) {
+    while (this.position !== end && this.#putOff < MAX_PUT_OFF && subscription.isFree) {
       const { position } = this;
       const at = lane.offset(position);
       const type = memory.i32[at >> 2] & TYPE_MASK;

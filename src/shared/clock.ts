@@ -16,6 +16,11 @@ export function toEpoch(time: number): number {
   return time + EPOCH_MS;
 }
 
+/** Milliseconds since the Unix epoch as the bus's clock has them. */
+export function fromEpoch(time: number): number {
+  return time - EPOCH_MS;
+}
+
 /** Events that may share one reading of the clock. */
 const STAMPS_PER_READING = 32;
 /** Timers, I/O, deadlines and function handlers of a thread that only awaits publishes wait no longer than this. */

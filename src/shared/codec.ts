@@ -2,7 +2,7 @@ import { isVariableLength, type EventType, type FieldLayout } from './catalog.js
 import * as refusals from './codec-refusals.js';
 import * as values from './codec-values.js';
 import type { Memory } from './memory.js';
-import type { SymbolReader, SymbolWriter } from './symbols.js';
+import type { SymbolNames, SymbolWriter } from './symbols.js';
 
 export { unknownTypeError } from './codec-refusals.js';
 
@@ -192,7 +192,7 @@ function writePresence(type: EventType, optionals: readonly FieldLayout[]): stri
 }
 
 /** The decoder of a type, for records of the thread whose table `symbols` reads. */
-export function compileDecoder(type: EventType, symbols: SymbolReader): Decoder {
+export function compileDecoder(type: EventType, symbols: SymbolNames): Decoder {
   const isFixed = (field: FieldLayout): boolean => !isVariableLength(field.kind);
   const guarded = (field: FieldLayout, value: string, absent: string): string =>
     field.optional

@@ -17,6 +17,8 @@ export class ConflatedReader {
   readonly decoders: Selection['decoders'];
   readonly accepts: Selection['accepts'];
   readonly claims = null;
+  readonly holds = null;
+  readonly isRetries = false;
   readonly outcomesF64: number;
   readonly queue: ConflationReader;
   /** By position in the queue. */

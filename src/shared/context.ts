@@ -28,8 +28,8 @@ export class DeliveryContext implements HandlerContext {
   }
 
   get publishedAt(): number {
-    const { memory, at } = this.#delivery;
-    return toEpoch(memory.f64[(at >> 3) + 1]);
+    const { memory, at, trailer } = this.#delivery;
+    return toEpoch(trailer?.publishedAt ?? memory.f64[(at >> 3) + 1]);
   }
 
   get attempt(): number {
@@ -49,8 +49,8 @@ export class DeliveryContext implements HandlerContext {
   }
 
   get cause(): Cause | undefined {
-    const { memory, at, subscription } = this.#delivery;
-    const cause = causeOf(memory, at);
+    const { memory, at, subscription, trailer } = this.#delivery;
+    const cause = trailer === undefined ? causeOf(memory, at) : trailer.cause;
     return cause && { lane: subscription.laneNames[cause.rank], publisher: cause.publisher, sequence: cause.sequence };
   }
 

@@ -12,6 +12,7 @@ import type { LoggerOptions } from './logger.js';
 import type { LaneSpec, ProducerSnapshot } from './outbox.js';
 import type { PumpOptions } from './pump.js';
 import type { Skipped } from './replay.js';
+import type { LocalSetup } from './subscription.js';
 
 /** A publishing thread's lanes, as readers are told of them. */
 export interface ProducerSpec {
@@ -36,26 +37,29 @@ export interface ConflationSpec {
   readonly progress: SharedArrayBuffer;
 }
 
-/** A subscription, as a thread that runs it is told of it. */
-export interface SubscriptionSpec {
-  /** Of the subscription on this thread: each thread that shares it has one of its own. */
-  readonly id: number;
-  readonly name: string;
-  /** Type indexes. */
-  readonly types: readonly number[];
-  /** Seeded with where to start in each lane. */
-  readonly block: SharedArrayBuffer;
+/**
+ * A subscription, as a thread that runs it is told of it. Its `id` is of the subscription on this thread: each thread that
+ * shares it has one of its own. Its block is seeded with where to start in each lane.
+ */
+export interface SubscriptionSpec extends LocalSetup {
   readonly division: Division;
   /** Of this incarnation, and of those before it that may still run: see claims.ts. */
   readonly claimant: number;
   readonly fenced: readonly number[];
   readonly filter: FilterSpec | undefined;
-  readonly once: boolean;
   readonly reads: readonly ReadSpec[];
+  /** Where main makes deliveries again, if it has done so yet. */
+  readonly retries: RetriesSpec | undefined;
   /** Deliveries that were in flight when their thread died: lane by address, position in it. */
   readonly redeliveries: readonly Redelivery[];
   /** Undefined where it has none. */
   readonly checkpoints?: CheckpointSpec | undefined;
+}
+
+/** Lanes of main's that are one subscription's own: see retries.ts. */
+export interface RetriesSpec {
+  readonly producer: ProducerSpec;
+  readonly read: ReadSpec;
 }
 
 /** What a thread must know of a subscription's checkpoints. */
@@ -139,6 +143,7 @@ export interface EngineControl {
   snapshot(): ProducerSnapshot;
   addProducer(producer: ProducerSpec, readers: readonly { readonly id: number; readonly read: ReadSpec }[]): void;
   removeProducer(index: number): void;
+  addRetries(id: number, retries: RetriesSpec): void;
   checkpoint(id: number): void;
   abort(id: number, flight: number): void;
   refuse(id: number, flight: number, position: number, reason: string): void;

@@ -20,13 +20,15 @@ import {
   LaneWord,
   Outcome,
   OUTCOME_SHIFT,
+  RETURN_ROOM_BIT,
   type SubscriptionBlock,
   WAITING_BIT,
 } from './layout.js';
 import type { Memory } from './memory.js';
 import { Publishes } from './publishes.js';
 import type { AnyReader, Open } from './reader.js';
-import { unwrap } from './sequence.js';
+import { type Trailer, trailerOf } from './retries.js';
+import { distance, unwrap } from './sequence.js';
 import type { LocalSubscription } from './subscription.js';
 
 export class Delivery {
@@ -38,6 +40,8 @@ export class Delivery {
   readonly laneIndex: number;
   readonly attemptIndex: number;
   readonly beforeF64: number;
+  readonly returnedIndex: number;
+  readonly returnEndIndex: number;
   readonly context: DeliveryContext;
   readonly publishes: Publishes;
   /** Where the event comes from; stays after the delivery has ended. */
@@ -51,6 +55,12 @@ export class Delivery {
   memory!: Memory;
   at = 0;
   attempt = 1;
+  /** Whether its thread died under a former attempt. */
+  repeated = false;
+  /** What main has made it again with; undefined for one that comes from a publisher. */
+  trailer: Trailer | undefined;
+  /** Whether the subscription's circuit waits for what it comes to. */
+  probes = false;
   /** Whether the last death may have been its fault: see Quarantine. */
   suspect = false;
   /** Whether its handler has come to its end, and only what it has published is waited for. */
@@ -76,6 +86,8 @@ export class Delivery {
     this.laneIndex = FlightWord.laneIndex(flight);
     this.attemptIndex = FlightWord.attemptIndex(flight);
     this.beforeF64 = FlightWord.beforeF64(flight);
+    this.returnedIndex = FlightWord.returnedIndex(flight);
+    this.returnEndIndex = FlightWord.returnEndIndex(flight);
     this.#roomIndex = FlightWord.roomIndex(flight);
     this.#awaited = Array.from({ length: lanes }, () => 0);
     this.publishes = new Publishes(subscription.outbox, this);
@@ -84,7 +96,12 @@ export class Delivery {
 
   /** Index of the thread that has published the event, and rank of its lane. */
   get publisher(): number {
-    return this.reader.publisher;
+    return this.trailer?.publisher ?? this.reader.publisher;
+  }
+
+  /** Main's number of it, if main has made it again; else 0. */
+  get ticket(): number {
+    return this.trailer?.ticket ?? 0;
   }
 
   get rank(): number {
@@ -92,6 +109,7 @@ export class Delivery {
   }
 
   get sequence(): number {
+    if (this.trailer !== undefined) return this.trailer.sequence;
     return unwrap(this.memory.i32[(this.at >> 2) + 1], this.reader.lane.stats[LaneWord.RECORDS_F64]);
   }
 
@@ -113,6 +131,20 @@ export class Delivery {
       awaited.reduce((ranks, count, at) => (count > 0 ? ranks | (1 << at) : ranks), 0),
     );
     if (events > 0) this.subscription.quarantine.waitsForRoom();
+  }
+
+  /** Tells the watchdog that the delivery only waits until main has room for it. */
+  awaitReturn(): void {
+    Atomics.store(this.words, this.#roomIndex, RETURN_ROOM_BIT);
+  }
+
+  returned(): void {
+    Atomics.store(this.words, this.#roomIndex, 0);
+  }
+
+  /** Reads what main has told with it, where it comes from main. */
+  readTrailer(): void {
+    this.trailer = this.reader.isRetries ? trailerOf(this.memory, this.at) : undefined;
   }
 
   abort(): void {
@@ -152,21 +184,31 @@ export function inFlightIn({ words, flights }: SubscriptionBlock): InFlight[] {
 }
 
 /**
- * Finishes outcomes that were decided but not fully written, see D1–D6 above.
+ * Finishes outcomes that were decided but not fully written, see D1–D6 above and R1–R2 of returns.ts.
+ * @param returned CURSOR of the lane back to main.
  * @param pass D5: puts the subscription behind what is at a position of the lane with this address.
+ *   With no outcome it went back to main, which decides that.
  * @returns The deliveries that were in flight without an outcome.
  */
 export function recover(
   block: SubscriptionBlock,
   lanes: number,
-  pass: (address: number, position: number, outcome: Outcome) => void,
+  returned: number,
+  pass: (address: number, position: number, outcome: Outcome | undefined) => void,
 ): InFlight[] {
   const { words, stats } = block;
   for (let flight = 0; flight < block.flights; flight++) {
     const laneIndex = FlightWord.laneIndex(flight);
     const address = (words[laneIndex] & ADDRESS_MASK) - 1;
     const outcome = outcomeIn(words[laneIndex]);
-    if (address < 0 || outcome === 0) continue;
+    if (address < 0) continue;
+    if (outcome === 0) {
+      const isReturned = words[FlightWord.returnedIndex(flight)] !== 0;
+      if (!isReturned || distance(returned, words[FlightWord.returnEndIndex(flight)]) < 0) continue;
+      pass(address, words[FlightWord.positionIndex(flight)], undefined);
+      words[laneIndex] = 0;
+      continue;
+    }
     const weight = outcome === Outcome.conflated ? stats[FlightWord.weightF64(flight)] : 1;
     stats[block.outcomeF64(address % lanes, outcome)] = stats[FlightWord.beforeF64(flight)] + weight;
     pass(address, words[FlightWord.positionIndex(flight)], outcome);

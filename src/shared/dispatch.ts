@@ -8,7 +8,7 @@ import { ClaimedReader } from './claimed-reader.js';
 import type { Decoder } from './codec.js';
 import { ConflatedReader } from './conflated-reader.js';
 import type { Delivery } from './delivery.js';
-import { toErrorRecord } from './errors.js';
+import { isFinal, toErrorRecord } from './errors.js';
 import type { RecordTest } from './filters.js';
 import {
   ConsumerWord,
@@ -22,9 +22,10 @@ import {
 } from './layout.js';
 import { recordBytes } from './lane.js';
 import type { AnyReader, Reader } from './reader.js';
+import { packError, type ReturnReason } from './returns.js';
 import { distance } from './sequence.js';
 
-const { CONSECUTIVE_INDEX, HANDLER_F64, WAIT_F64, REDELIVERED_F64, MISSED_F64 } = SubscriptionWord;
+const { HANDLER_F64, WAIT_F64, REDELIVERED_F64, MISSED_F64 } = SubscriptionWord;
 
 /** What a burst needs to know of the pump that it interrupts. */
 export interface BurstControl {
@@ -66,7 +67,11 @@ export class Dispatcher {
     }
     if (reader instanceof CheckpointedReader) return this.#checkpointed(reader, limit);
     if (reader instanceof ConflatedReader) return this.#conflated(reader, limit);
-    return reader instanceof ClaimedReader ? this.#claimed(reader, limit) : this.#ordered(reader, limit);
+    if (reader instanceof ClaimedReader) return this.#claimed(reader, limit);
+    const { circuit, keepsOrder } = reader.subscription;
+    return reader.isRetries || keepsOrder || !circuit.isClear
+      ? this.#careful(reader, limit)
+      : this.#ordered(reader, limit);
   }
 
   /** The path of almost every event, hence the repetition of what `#deliver` and `#settle` do. Bench: one-to-one. */
@@ -86,6 +91,7 @@ export class Dispatcher {
     let position = reader.position;
     let count = 0;
     let waits = false;
+    let failed = false;
 
     while (position !== end) {
       const at = position & mask;
@@ -125,17 +131,13 @@ export class Dispatcher {
               waits = true;
               break;
             }
-            if (words[CONSECUTIVE_INDEX] !== 0) words[CONSECUTIVE_INDEX] = 0;
           }
         }
       } catch (error) {
-        if (publishes.pending) {
-          void this.#await(delivery, undefined, { error });
-          waits = true;
-          break;
-        }
-        this.#countFailure(delivery, error, event === undefined);
-        outcome = Outcome.failed;
+        failed = true;
+        waits = this.#fail(delivery, error, event === undefined, timed);
+        position = reader.position;
+        break;
       }
       if (timed) this.#stopTiming(delivery);
       if (reader.missed !== 0) keepMissed(delivery);
@@ -159,8 +161,27 @@ export class Dispatcher {
       }
       if (control.overtaken(reader.rank)) break;
     }
+    // Another thread that shares the subscription may have counted failures since the burst began.
+    if (!failed && !waits && count > 0 && !subscription.circuit.isClear) this.#succeed(delivery);
     if (waits || position === end) reader.giveBack();
     else control.owe(reader);
+    return count;
+  }
+
+  /** As `#ordered`, with everything looked at before each delivery: retries, keys that are held, a circuit that is not clear. */
+  #careful(reader: Reader, limit: number): number {
+    const { subscription, lane } = reader;
+    const [delivery] = subscription.deliveries;
+    const end = lane.end();
+    let count = 0;
+    while (count < limit && subscription.resumes && reader.seek(end) && this.#enters(delivery)) {
+      count++;
+      this.#place(delivery, reader, reader.position, lane.memory, lane.offset(reader.position));
+      this.#deliver(delivery, reader.accepts);
+      if (this.#isInterrupted(delivery)) break;
+    }
+    if (subscription.waiting > 0 || reader.position === end) reader.giveBack();
+    else this.#control.owe(reader);
     return count;
   }
 
@@ -171,7 +192,7 @@ export class Dispatcher {
     const [delivery] = subscription.deliveries;
     const end = lane.end();
     let count = 0;
-    while (count < limit && subscription.resumes && reader.seek(end)) {
+    while (count < limit && subscription.resumes && reader.seek(end) && this.#enters(delivery)) {
       count++;
       checkpointer.begin(reader);
       this.#place(delivery, reader, reader.position, lane.memory, lane.offset(reader.position));
@@ -189,10 +210,14 @@ export class Dispatcher {
     const end = lane.end();
     let count = 0;
     while (count < limit && subscription.resumes) {
-      const open = reader.take(end);
-      if (open === undefined) break;
-      count++;
       const delivery = subscription.idle[subscription.idle.length - 1];
+      if (!this.#enters(delivery)) break;
+      const open = reader.take(end);
+      if (open === undefined) {
+        this.#leave(delivery);
+        break;
+      }
+      count++;
       delivery.number = open.number;
       delivery.open = open;
       this.#place(delivery, reader, open.position, lane.memory, lane.offset(open.position));
@@ -209,9 +234,9 @@ export class Dispatcher {
   #conflated(reader: ConflatedReader, limit: number): number {
     const { subscription, queue } = reader;
     let count = 0;
-    while (count < limit && subscription.resumes && queue.next()) {
+    const [delivery] = subscription.deliveries;
+    while (count < limit && subscription.resumes && queue.next() && this.#enters(delivery)) {
       count++;
-      const [delivery] = subscription.deliveries;
       const { position, memory, at, skipped, passedOver } = queue;
       this.#place(delivery, reader, position, memory, at);
       delivery.skipped = passedOver;
@@ -242,7 +267,8 @@ export class Dispatcher {
     const end = cut ?? lane.end();
     const drop = (position: number): void => {
       this.#place(delivery, reader, position, lane.memory, lane.offset(position));
-      this.#settle(delivery, Outcome.discarded);
+      if (delivery.trailer?.releases === true) this.#settleReturned(delivery);
+      else this.#settle(delivery, Outcome.discarded);
     };
     if (reader instanceof ClaimedReader) {
       for (const { position, number } of reader.drain(end)) {
@@ -265,9 +291,8 @@ export class Dispatcher {
     const { subscription, reader, context } = delivery;
     if (subscription.idle.includes(delivery)) return;
     subscription.log.error({ lane: reader.laneName, sequence: context.sequence }, 'delivery timed out');
-    subscription.words[CONSECUTIVE_INDEX] += 1;
     if (delivery.awaitsRoom) delivery.publishes.renounce();
-    this.#end(delivery, Outcome.timedOut);
+    void this.#goBack(delivery, 'timedOut');
   }
 
   /** Where the delivery comes from. */
@@ -284,13 +309,17 @@ export class Dispatcher {
   #introduce(delivery: Delivery): void {
     const { reader, position } = delivery;
     delivery.missed = reader.missed;
-    const attempt = reader.repeats?.get(position);
+    delivery.readTrailer();
+    const repeat = reader.repeats?.get(position);
+    const attempt = repeat ?? delivery.trailer?.attempt;
     if (attempt === undefined) return;
+    delivery.attempt = attempt;
+    delivery.words[delivery.attemptIndex] = attempt;
+    if (repeat === undefined) return;
     reader.repeats?.delete(position);
     if (reader.repeats?.size === 0) reader.repeats = undefined;
-    delivery.attempt = attempt;
+    delivery.repeated = true;
     delivery.suspect = delivery.subscription.quarantine.has(reader, position);
-    delivery.words[delivery.attemptIndex] = attempt;
   }
 
   /** D1 to D6 of one delivery, or as far as a promise. */
@@ -300,6 +329,11 @@ export class Dispatcher {
     words[laneIndex] = reader.tag; // D1
     if (timed) this.#startTiming(delivery);
     const type = memory.i32[at >> 2] & TYPE_MASK;
+    const instead = this.#insteadOf(delivery, type);
+    if (instead !== undefined) {
+      this.#return(delivery, instead);
+      return;
+    }
     let outcome: Outcome = Outcome.processed;
     let event: object | undefined;
     try {
@@ -316,21 +350,56 @@ export class Dispatcher {
             void this.#await(delivery, result);
             return;
           }
-          words[CONSECUTIVE_INDEX] = 0;
         }
       }
     } catch (error) {
-      if (publishes.pending) {
-        void this.#await(delivery, undefined, { error });
-        return;
-      }
-      this.#countFailure(delivery, error, event === undefined);
-      outcome = Outcome.failed;
+      this.#fail(delivery, error, event === undefined, timed);
+      return;
     }
     if (timed) this.#stopTiming(delivery);
     else delivery.startedAt = 0;
     if (reader.missed !== 0) keepMissed(delivery);
+    if (delivery.trailer !== undefined) {
+      this.#return(delivery, outcome === Outcome.filtered ? 'filtered' : 'processed');
+      return;
+    }
+    this.#judge(delivery, outcome === Outcome.processed);
     this.#settle(delivery, outcome);
+  }
+
+  /** What a delivery comes to without its handler; undefined where that is called. */
+  #insteadOf({ trailer, reader, subscription, memory, at }: Delivery, type: number): ReturnReason | undefined {
+    if (trailer !== undefined) return trailer.releases ? 'released' : undefined;
+    if (reader.holds === null || subscription.held.size === 0) return undefined;
+    return subscription.held.has(reader.holds[type](memory, at + HEADER_BYTES)) ? 'held' : undefined;
+  }
+
+  /** Whether the circuit lets a delivery start. */
+  #enters(delivery: Delivery): boolean {
+    const { circuit, member } = delivery.subscription;
+    if (circuit.isClear) return true;
+    const entry = circuit.enter(member);
+    delivery.probes = entry === 'probe';
+    return entry !== 'no';
+  }
+
+  /** Tells the circuit of a delivery that has not failed. @param ran Whether its handler has processed it. */
+  #judge(delivery: Delivery, ran: boolean): void {
+    if (delivery.subscription.circuit.isClear) return;
+    if (ran) this.#succeed(delivery);
+    else this.#leave(delivery);
+  }
+
+  #succeed(delivery: Delivery): void {
+    const { circuit, returns } = delivery.subscription;
+    if (circuit.succeeded(delivery.probes)) returns.ring();
+    delivery.probes = false;
+  }
+
+  /** It was the probe, and says nothing. */
+  #leave(delivery: Delivery): void {
+    if (delivery.probes) delivery.subscription.circuit.leave();
+    delivery.probes = false;
   }
 
   /** Whether a burst ends with this delivery. */
@@ -362,8 +431,79 @@ export class Dispatcher {
     words[delivery.laneIndex] = 0;
     delivery.open = undefined;
     open?.reader.release(open);
-    if (delivery.attempt !== 1 || delivery.controller !== undefined || delivery.missed !== 0) this.#tidy(delivery);
+    if (delivery.trailer !== undefined || delivery.attempt !== 1) this.#tidy(delivery);
+    else if (delivery.controller !== undefined || delivery.missed !== 0) this.#tidy(delivery);
     if (subscription.once && outcome !== Outcome.filtered) subscription.spent = true;
+  }
+
+  /** D5 and D6 of a delivery that has gone back to main: R2 was its end. */
+  #settleReturned(delivery: Delivery): void {
+    const { subscription, reader, words, open } = delivery;
+    if (reader.claims !== null && !reader.claims.done(delivery.number)) return;
+    reader.settle(delivery);
+    words[delivery.laneIndex] = 0;
+    words[delivery.returnedIndex] = 0;
+    delivery.open = undefined;
+    open?.reader.release(open);
+    this.#tidy(delivery);
+    if (subscription.once) subscription.spent = true;
+  }
+
+  /** R1 and R2, if main has room. */
+  #tryReturn(delivery: Delivery, reason: ReturnReason, error?: Uint8Array): boolean {
+    const { subscription } = delivery;
+    const { circuit, returns } = subscription;
+    const isFailure = FAILURES.has(reason);
+    const told = (): void => {
+      if (isFailure) circuit.failed(delivery.probes);
+      else this.#judge(delivery, reason === 'processed');
+    };
+    if (!returns.write(delivery, reason, error, told)) return false;
+    delivery.probes = false;
+    subscription.hold(delivery, isFailure || reason === 'held');
+    return true;
+  }
+
+  /** Ends a delivery that is idle otherwise by going back to main. @returns Whether it waits until main has room. */
+  #return(delivery: Delivery, reason: ReturnReason, error?: Uint8Array): boolean {
+    const { subscription, reader, words } = delivery;
+    if (this.#tryReturn(delivery, reason, error)) {
+      this.#settleReturned(delivery);
+      return false;
+    }
+    subscription.idle.splice(subscription.idle.indexOf(delivery), 1);
+    words[delivery.laneIndex] = reader.tag | WAITING_BIT;
+    delivery.startedAt = now();
+    this.#control.deliveryStarted();
+    void this.#goBack(delivery, reason, error);
+    return true;
+  }
+
+  /** The same for one that is not idle. */
+  async #goBack(delivery: Delivery, reason: ReturnReason, error?: Uint8Array): Promise<void> {
+    const serial = ++delivery.serial;
+    if (!this.#tryReturn(delivery, reason, error)) {
+      delivery.awaitReturn();
+      do {
+        await delivery.subscription.returns.room();
+        if (serial !== delivery.serial) return;
+      } while (!this.#tryReturn(delivery, reason, error));
+      delivery.returned();
+    }
+    this.#end(delivery, undefined);
+  }
+
+  /** A handler that has thrown in its synchronous part. @returns Whether the delivery goes on waiting for something. */
+  #fail(delivery: Delivery, error: unknown, undecodable: boolean, timed: boolean): boolean {
+    if (delivery.publishes.pending) {
+      void this.#await(delivery, undefined, { error });
+      return true;
+    }
+    if (timed) this.#stopTiming(delivery);
+    else delivery.startedAt = 0;
+    if (delivery.reader.missed !== 0) keepMissed(delivery);
+    this.#logFailure(delivery, error, undecodable);
+    return this.#return(delivery, reasonOf(error, undecodable), packError(error));
   }
 
   /** D2 to D6 for what a conflated event replaces: it has its outcome, whatever becomes of the event itself. */
@@ -385,9 +525,11 @@ export class Dispatcher {
       delivery.missed = 0;
       delivery.reader.forgetMissed();
     }
+    delivery.trailer = undefined;
     if (delivery.attempt === 1) return;
     this.#clear(delivery);
-    subscription.stats[REDELIVERED_F64] += 1;
+    if (delivery.repeated) subscription.stats[REDELIVERED_F64] += 1;
+    delivery.repeated = false;
     delivery.attempt = 1;
     words[attemptIndex] = 1;
   }
@@ -438,33 +580,36 @@ export class Dispatcher {
     }
     if (serial !== delivery.serial) return;
     if (failure !== undefined) {
-      this.#countFailure(delivery, failure.error, false);
-      this.#end(delivery, Outcome.failed);
-      return;
+      this.#logFailure(delivery, failure.error, false);
+      await this.#goBack(delivery, reasonOf(failure.error, false), packError(failure.error));
+    } else if (delivery.trailer !== undefined) {
+      await this.#goBack(delivery, 'processed');
+    } else {
+      this.#judge(delivery, true);
+      this.#end(delivery, Outcome.processed);
     }
-    words[CONSECUTIVE_INDEX] = 0;
-    this.#end(delivery, Outcome.processed);
   }
 
-  #end(delivery: Delivery, outcome: Outcome): void {
+  /** @param outcome Undefined for one that has gone back to main. */
+  #end(delivery: Delivery, outcome: Outcome | undefined): void {
     const { subscription, reader } = delivery;
     subscription.stride = 1;
     this.#stopTiming(delivery);
     delivery.serial++;
     delivery.handled = false;
     delivery.publishes.forget();
-    this.#settle(delivery, outcome);
+    if (outcome === undefined) this.#settleReturned(delivery);
+    else this.#settle(delivery, outcome);
     subscription.idle.push(delivery);
     reader.giveBack();
     this.#control.deliveryEnded();
   }
 
-  #countFailure(delivery: Delivery, error: unknown, undecodable: boolean): void {
+  #logFailure(delivery: Delivery, error: unknown, undecodable: boolean): void {
     const { subscription, reader, context } = delivery;
-    subscription.words[CONSECUTIVE_INDEX] += 1;
     subscription.log.error(
       {
-        err: error instanceof Error ? error : toErrorRecord(error),
+        err: toErrorRecord(error), // a Proxy, or a getter, may throw where the logger looks
         event: undecodable ? undefined : eventOf(delivery),
         lane: reader.laneName,
         sequence: context.sequence,
@@ -473,6 +618,13 @@ export class Dispatcher {
       undecodable ? 'event cannot be decoded' : 'handler failed',
     );
   }
+}
+
+const FAILURES: ReadonlySet<ReturnReason> = new Set(['failed', 'final', 'undecodable', 'timedOut']);
+
+function reasonOf(error: unknown, undecodable: boolean): ReturnReason {
+  if (undecodable) return 'undecodable';
+  return isFinal(error) ? 'final' : 'failed';
 }
 
 /** The handler was not called: what it was to be told is kept for the next delivery. */

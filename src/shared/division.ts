@@ -20,6 +20,13 @@ export interface Division {
   readonly mode: 'ordered' | 'claimed' | 'conflated';
   /** Name of the key field by type index, where keys are kept in order or conflated. */
   readonly keys: Readonly<Record<number, string>> | undefined;
+  /** The same, where a key's events are held while one is tried again. */
+  readonly holds: Readonly<Record<number, string>> | undefined;
+}
+
+/** The same, without passing over any event. */
+export function singly(division: Division): Division {
+  return division.mode === 'conflated' ? { ...division, mode: 'ordered' } : division;
 }
 
 /** The wanted types of one lane, as a reader on this thread looks at them. */
@@ -32,16 +39,16 @@ export function select(
   filter: FilterSpec | undefined,
   symbols: SymbolReader,
 ): Selection {
-  const { mode, keys } = division;
+  const { mode, keys, holds } = division;
+  const hashes = (fields: Readonly<Record<number, string>>): KeyHash[] =>
+    compile((type) => compileKeyHash(type, fields[type.index], symbols)) as KeyHash[];
   const compile = <V>(make: (type: EventType) => V): (V | null)[] => byIndex(wanted, types, make);
   return {
     decoders: compile(decoderOf),
     owns: ownership(wanted, types, division, symbols),
     accepts: filter === undefined ? null : (compile((type) => compileFilter(type, filter, symbols)) as RecordTest[]),
-    keys:
-      keys !== undefined && mode === 'claimed'
-        ? (compile((type) => compileKeyHash(type, keys[type.index], symbols)) as KeyHash[])
-        : null,
+    keys: keys !== undefined && mode === 'claimed' ? hashes(keys) : null,
+    holds: holds === undefined ? null : hashes(holds),
   };
 }
 

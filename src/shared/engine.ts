@@ -15,9 +15,17 @@ import { Claims } from './claims.js';
 import { ConflatedReader } from './conflated-reader.js';
 import { ConflationBlock, ConflationProgress } from './conflation-block.js';
 import { KeyConflator } from './conflator.js';
-import type { EngineControl, EngineSetup, GateSpec, ProducerSpec, ReadSpec, SubscriptionSpec } from './control.js';
+import type {
+  EngineControl,
+  EngineSetup,
+  GateSpec,
+  ProducerSpec,
+  ReadSpec,
+  RetriesSpec,
+  SubscriptionSpec,
+} from './control.js';
 import type { Delivery } from './delivery.js';
-import { select } from './division.js';
+import { type Division, select, singly } from './division.js';
 import { ErrorCode, LanebusError } from './errors.js';
 import type { Conflator, Gate } from './lane.js';
 import { ClaimBlock, ConsumerBlock, ConsumerWord, LaneWord, ProducerBlock, SubscriptionBlock } from './layout.js';
@@ -26,6 +34,7 @@ import { rouse } from './parking.js';
 import { Pump } from './pump.js';
 import { Quarantine } from './quarantine.js';
 import { type AnyReader, type Place, Reader } from './reader.js';
+import { RETRIES_THREAD } from './retries.js';
 import { type Handling, LocalSubscription } from './subscription.js';
 import { SymbolReader } from './symbols.js';
 
@@ -62,6 +71,8 @@ export class Engine implements EngineControl {
   readonly #conflators = new Map<number, Map<number, Conflator>>();
   /** What a subscription will read whose module is still being imported, by producer. */
   readonly #expected = new Map<number, Map<number, ReadSpec>>();
+  /** The same of main's retries. */
+  readonly #retries = new Map<number, RetriesSpec>();
 
   constructor(setup: EngineSetup, warn: (fields: object, message: string) => void) {
     const catalog = catalogFrom(setup.catalog);
@@ -86,8 +97,10 @@ export class Engine implements EngineControl {
   }
 
   /** Announces a subscription before its module is imported: producers may come and go meanwhile. */
-  expect({ id, reads }: SubscriptionSpec): void {
-    if (!this.#expected.has(id)) this.#expected.set(id, new Map(reads.map((read) => [read.producer, read])));
+  expect({ id, reads, retries }: SubscriptionSpec): void {
+    if (this.#expected.has(id)) return;
+    this.#expected.set(id, new Map(reads.map((read) => [read.producer, read])));
+    if (retries !== undefined) this.#retries.set(id, retries);
   }
 
   /** Starts to run a subscription, from where its block says. */
@@ -104,6 +117,9 @@ export class Engine implements EngineControl {
       const producer = this.#producers.get(read.producer);
       if (producer !== undefined) this.#read({ local, spec, checkpointer }, producer, read);
     }
+    const retries = this.#retries.get(spec.id);
+    this.#retries.delete(spec.id);
+    if (retries !== undefined) this.addRetries(spec.id, retries);
     checkpointer?.start(spec.checkpoints?.skipped ?? []);
   }
 
@@ -195,6 +211,13 @@ export class Engine implements EngineControl {
     }
   }
 
+  /** Lets a subscription read what main makes again for it. */
+  addRetries(id: number, retries: RetriesSpec): void {
+    const subscription = this.#subscriptions.get(id);
+    if (subscription !== undefined) this.#read(subscription, this.#open(retries.producer), retries.read);
+    else if (this.#expected.has(id)) this.#retries.set(id, retries);
+  }
+
   /** Forgets a dead thread's lanes; everything in them has been read. */
   removeProducer(index: number): void {
     this.#producers.delete(index);
@@ -254,6 +277,12 @@ export class Engine implements EngineControl {
   }
 
   #know(spec: ProducerSpec): KnownProducer {
+    const known = this.#open(spec);
+    this.#producers.set(spec.index, known);
+    return known;
+  }
+
+  #open(spec: ProducerSpec): KnownProducer {
     const block = new ProducerBlock(spec.block);
     const symbols = new SymbolReader(block.symbols);
     const decoders = new Map<EventType, Decoder>();
@@ -262,9 +291,7 @@ export class Engine implements EngineControl {
       decoders.set(type, decoder);
       return decoder;
     };
-    const known = { spec, block, symbols, decoderOf };
-    this.#producers.set(spec.index, known);
-    return known;
+    return { spec, block, symbols, decoderOf };
   }
 
   #conflator(spec: GateSpec, rank: number, address: number): Conflator | undefined {
@@ -290,7 +317,15 @@ export class Engine implements EngineControl {
       );
       if (wanted.length === 0) return;
       const { index, thread } = producer.spec;
-      const place = { block: producer.block, rank, name, producer: index, publisher: thread, lanes: lanes.length };
+      const place = {
+        block: producer.block,
+        rank,
+        name,
+        producer: index,
+        publisher: thread,
+        lanes: lanes.length,
+        isRetries: thread === RETRIES_THREAD,
+      };
       const reader = this.#reader(subscription, place, wanted, producer, read);
       const suspects = subscription.spec.redeliveries.filter(
         ({ address, suspect }) => suspect && address === reader.address,
@@ -321,7 +356,9 @@ export class Engine implements EngineControl {
     { claims, conflations }: ReadSpec,
   ): AnyReader {
     const { rank } = place;
-    const selection = select(wanted, this.#types.length, decoderOf, spec.division, spec.filter, symbols);
+    // What main makes again for a subscription that conflates is not conflated.
+    const division: Division = place.isRetries ? singly(spec.division) : spec.division;
+    const selection = select(wanted, this.#types.length, decoderOf, division, spec.filter, symbols);
     const due = spec.redeliveries.filter(({ address }) => address === place.producer * place.lanes + rank);
     const repeats = due.length === 0 ? undefined : new Map(due.map(({ position, attempt }) => [position, attempt]));
     if (claims !== undefined) {

@@ -1,3 +1,5 @@
+import type { FailureRecord } from './api.js';
+
 /** Every failure that Lanebus reports has one of these codes; they are part of the interface and do not change. */
 export const ErrorCode = {
   /** The catalog given to `defineEvents` breaks a rule. */
@@ -30,6 +32,8 @@ export const ErrorCode = {
   SETUP_FAILED: 'ERR_LANEBUS_SETUP_FAILED',
   /** Shared memory that is not a Lanebus block, or one of another version. */
   FOREIGN_BLOCK: 'ERR_LANEBUS_FOREIGN_BLOCK',
+  /** A store of dead letters cannot be used: it is none, of another version, or another process has it open. */
+  DEAD_LETTER_STORE: 'ERR_LANEBUS_DEAD_LETTER_STORE',
   /** A pool thread ended, or did not answer, while the bus needed an answer from it. */
   THREAD_LOST: 'ERR_LANEBUS_THREAD_LOST',
 } as const;
@@ -48,11 +52,25 @@ export class LanebusError extends Error {
 }
 
 /** How an error crosses a thread boundary: structured clone would drop `code`. */
-export interface ErrorRecord {
-  readonly name: string;
-  readonly code?: string | undefined;
-  readonly message: string;
-  readonly stack?: string | undefined;
+export type ErrorRecord = FailureRecord;
+
+/** A failure that another try would not change: the delivery goes to the dead letters at once. `retryable: false` says the same. */
+export class NonRetryableError extends Error {
+  readonly retryable = false;
+
+  constructor(message?: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'NonRetryableError';
+  }
+}
+
+/** Whether what was thrown says that another try would not change it. Never throws. */
+export function isFinal(thrown: unknown): boolean {
+  try {
+    return (thrown as { retryable?: unknown } | null | undefined)?.retryable === false;
+  } catch {
+    return false;
+  }
 }
 
 /** What was thrown, as an Error: a caller may throw anything. */
@@ -60,15 +78,20 @@ export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
+/** Never throws: what a handler has thrown may be anything, a Proxy or an object whose getters throw among it. */
 export function toErrorRecord(thrown: unknown): ErrorRecord {
-  if (!(thrown instanceof Error)) return { name: 'Error', message: String(thrown) };
-  const { code } = thrown as { code?: unknown };
-  return {
-    name: thrown.name,
-    code: typeof code === 'string' ? code : undefined,
-    message: thrown.message,
-    stack: thrown.stack,
-  };
+  try {
+    if (!(thrown instanceof Error)) return { name: 'Error', message: String(thrown) };
+    const { name, code, message, stack } = thrown as Partial<Record<keyof ErrorRecord, unknown>>;
+    return {
+      name: String(name),
+      code: typeof code === 'string' ? code : undefined,
+      message: String(message),
+      stack: typeof stack === 'string' ? stack : undefined,
+    };
+  } catch {
+    return { name: 'Error', message: 'what was thrown cannot be read' };
+  }
 }
 
 export function fromErrorRecord(record: ErrorRecord): Error {

@@ -166,6 +166,11 @@ export class Lane implements RecordSink {
     return this.control[LaneWord.CURSOR_INDEX];
   }
 
+  /** End of what is claimed: where CURSOR will be after the commit. */
+  get claimed(): number {
+    return this.#head;
+  }
+
   get gates(): readonly Gate[] {
     return [...this.#gates, ...this.#conflating];
   }

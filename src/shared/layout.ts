@@ -1,7 +1,7 @@
 /**
  * The byte map of everything that threads share. This is the only file that knows offsets.
  *
- * There are four kinds of block, each a SharedArrayBuffer of its own. A block belongs to one incarnation: when a thread
+ * There are five kinds of block, each a SharedArrayBuffer of its own. A block belongs to one incarnation: when a thread
  * is replaced, its successor gets fresh blocks and nobody ever writes to the old ones again (one exception, argued in
  * docs/decisions/0011). Words written by one side and polled by another stand LINE bytes apart (two cache lines: the
  * adjacent-line prefetcher pairs them).
@@ -37,10 +37,11 @@
  * SUBSCRIPTION block: one subscription on one consumer
  *   line 0        MAGIC VERSION KIND LANES ADDRESSES FLIGHTS
  *   line 1        STATE                   i32  active, paused, ending     main (Atomics)      consumer
- *   line 2        CONSECUTIVE i32, MISSED, timings f64                    consumer            main
- *   flights       per delivery that may be in flight, 32 bytes:
+ *   line 2        MISSED REDELIVERED, timings f64                         consumer            main
+ *   flights       per delivery that may be in flight, 40 bytes:
  *                   POSITION LANE ATTEMPT i32, BEFORE WEIGHT f64          consumer            main (watchdog, take-over)
  *                   ROOM                  i32  lanes whose room it awaits consumer (Atomics)  main (deadlocks)
+ *                   RETURNED RETURN_END   i32  it goes back to main         consumer            main, after exit
  *   outcomes      OUTCOME[rank][outcome]  f64  the other side             consumer            main
  *   settled       SETTLED[lane]           i32  finished up to here        consumer            main, after exit
  *   per lane      GATING GATING_SEQUENCE  i32  producers may not pass     consumer (CAS), main: bit 0   producers
@@ -52,6 +53,12 @@
  *   line 0        MAGIC VERSION KIND SLOTS
  *   slots         CLAIM[number & mask]    i32  claimant, held, lap    claimants (CAS)     claimants, main
  *
+ * CIRCUIT block: how a subscription fares, over all its threads (circuit.ts)
+ *   line 0        MAGIC VERSION KIND
+ *   line 1        HEALTH                  i32  failures, state, prober        consumers, main (CAS)  consumers, main
+ *
+ * What goes back to main (returns.ts) is in a PRODUCER block of one lane, whose GATING is that of a SUBSCRIPTION block. What
+ * main delivers once more (retries.ts) is in one as well.
  * Conflation and checkpoints have blocks of their own: conflation-block.ts, checkpoint-block.ts.
  *
  * A record, 8-byte aligned, never wrapping around the ring's end:
@@ -77,6 +84,7 @@ const BlockKind = {
   conflation: 5,
   progress: 6,
   checkpoints: 7,
+  circuit: 8,
 } as const;
 type BlockKind = keyof typeof BlockKind;
 
@@ -93,6 +101,8 @@ export const PADDING_TYPE = 0;
 export const CAUSE_BYTES = 16;
 /** The record's length has 20 bits, in units of 8 bytes. */
 export const MAX_RECORD_BYTES = (1 << 20) * 8 - 8;
+/** Of an event: the rest is for what is told with one that goes back to main. */
+export const MAX_EVENT_BYTES = MAX_RECORD_BYTES - 65_536;
 export const MIN_CAPACITY_BYTES = 64;
 export const MAX_CAPACITY_BYTES = 2 ** 30;
 
@@ -317,7 +327,6 @@ const HEAD_FLIGHTS_INDEX = 5;
 
 export const SubscriptionWord = {
   STATE_INDEX: LINE_I32,
-  CONSECUTIVE_INDEX: 2 * LINE_I32,
   REDELIVERED_F64: 2 * LINE_F64 + 1,
   HANDLER_F64: 2 * LINE_F64 + 2,
   WAIT_F64: 2 * LINE_F64 + 6,
@@ -339,8 +348,13 @@ export const FlightWord = {
   weightF64: (flight: number): number => 3 * LINE_F64 + flight * (FLIGHT_I32 >> 1) + 3,
   /** The outcome's counter before it is counted: whoever takes over finishes the count exactly once. */
   beforeF64: (flight: number): number => 3 * LINE_F64 + flight * (FLIGHT_I32 >> 1) + 2,
+  /** 1 from the moment the delivery is about to go back to main, and where its record ends in the lane there. */
+  returnedIndex: (flight: number): number => 3 * LINE_I32 + flight * FLIGHT_I32 + 8,
+  returnEndIndex: (flight: number): number => 3 * LINE_I32 + flight * FLIGHT_I32 + 9,
 } as const;
-const FLIGHT_I32 = 8;
+const FLIGHT_I32 = 10;
+/** Set in ROOM while the delivery waits for room to go back to main. */
+export const RETURN_ROOM_BIT = 1 << 30;
 export const OUTCOME_SHIFT = 24;
 export const ADDRESS_MASK = (1 << OUTCOME_SHIFT) - 1;
 /** Set in LANE while the handler has returned a promise: the thread may be busy with something else. */
@@ -506,6 +520,28 @@ function subscriptionBytes({ lanes, addresses, flights }: SubscriptionShape): nu
     addresses * LINE_BYTES
   );
 }
+
+// ----------------------------------------------------------------------------------------------------- circuit block
+
+const CIRCUIT_BYTES = 2 * LINE_BYTES;
+
+/** View of the one word of a subscription's circuit. */
+export class CircuitBlock {
+  readonly source: SharedArrayBuffer;
+  readonly words: Int32Array;
+
+  static create(): CircuitBlock {
+    return new CircuitBlock(claimBlock('circuit', CIRCUIT_BYTES).source);
+  }
+
+  constructor(source: SharedArrayBuffer) {
+    attachBlock('circuit', source, () => CIRCUIT_BYTES);
+    this.source = source;
+    this.words = new Int32Array(source);
+  }
+}
+
+export const HEALTH_INDEX = LINE_I32;
 
 // ------------------------------------------------------------------------------------------------------- claim block
 

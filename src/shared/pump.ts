@@ -58,6 +58,8 @@ export class Pump implements BurstControl {
   sliceOver = false;
   /** Whether every publisher knows this thread's doorbell; until then parking would miss some. */
   wired = false;
+  /** Called when the loop itself has failed, not a handler; without it, the thread fails. */
+  onFault: ((error: unknown) => Promise<void>) | undefined;
   readonly dispatcher: Dispatcher;
   readonly #block: ConsumerBlock;
   readonly #starvation: Starvation | false;
@@ -151,12 +153,17 @@ export class Pump implements BurstControl {
     let turnDue = now() + SLICE_MS;
     while (!this.#stopping) {
       this.#block.words[ConsumerWord.TURNS_INDEX] += 1;
-      // A steady trickle ends every slice early and every spin: the loop must be turned all the same.
-      if (this.#slice() || (await this.#settleMicrotasks()) || now() >= turnDue) {
-        await turn();
-        turnDue = now() + SLICE_MS;
-      } else if (!this.#spin()) {
-        await this.#park();
+      try {
+        // A steady trickle ends every slice early and every spin: the loop must be turned all the same.
+        if (this.#slice() || (await this.#settleMicrotasks()) || now() >= turnDue) {
+          await turn();
+          turnDue = now() + SLICE_MS;
+        } else if (!this.#spin()) {
+          await this.#park();
+        }
+      } catch (error) {
+        if (this.onFault === undefined) throw error;
+        await this.onFault(error);
       }
     }
     this.#busyUntil(now());

@@ -14,6 +14,7 @@ import type { RecordTest } from './filters.js';
 import type { KeyHash } from './keys.js';
 import { LaneView, readGaps } from './lane.js';
 import { HEADER_BYTES, type ProducerBlock, TYPE_MASK } from './layout.js';
+import { distance } from './sequence.js';
 import type { LocalSubscription } from './subscription.js';
 
 export type AnyReader = Reader | ConflatedReader;
@@ -28,6 +29,8 @@ export interface Place {
   readonly publisher: number;
   /** Number of lanes of each producer. */
   readonly lanes: number;
+  /** Whether main makes deliveries again there (retries.ts). */
+  readonly isRetries: boolean;
 }
 
 /** Which of a lane's records a thread delivers, and what it must know of them first. All by type index. */
@@ -40,6 +43,8 @@ export interface Selection {
   readonly accepts: readonly RecordTest[] | null;
   /** For deliveries that are in flight together, one for each key; null where keys do not matter. */
   readonly keys: readonly KeyHash[] | null;
+  /** The key behind which events are held while a failed one is tried again; null where none are. */
+  readonly holds: readonly KeyHash[] | null;
 }
 
 /** A record that was taken and has no outcome yet. */
@@ -65,6 +70,8 @@ export class Reader {
   readonly decoders: Selection['decoders'];
   readonly owns: Selection['owns'];
   readonly accepts: Selection['accepts'];
+  readonly holds: Selection['holds'];
+  readonly isRetries: boolean;
   /** Who takes which record, where several may. */
   readonly claims: Claims | null;
   readonly settledIndex: number;
@@ -107,6 +114,8 @@ export class Reader {
     this.decoders = selection.decoders;
     this.owns = selection.owns;
     this.accepts = selection.accepts;
+    this.holds = selection.holds;
+    this.isRetries = place.isRetries;
     this.claims = claims;
     this.settledIndex = subscription.block.settledIndex(address);
     this.gatingIndex = subscription.block.gatingIndex(address);
@@ -164,16 +173,25 @@ export class Reader {
 
   /** Goes past records that are not for this thread, up to the first that is: one that is in flight, too. */
   skip(): void {
-    const { lane } = this;
-    const end = lane.end();
-    while (this.position !== end) {
-      const at = lane.offset(this.position);
-      if (this.wants(at)) break;
-      this.pass(at);
-      this.last = at;
-      this.position = lane.next(this.position);
-    }
+    this.seek(this.lane.end());
     this.giveBack();
+  }
+
+  /** Goes on to the next record that is for this thread. @returns Whether there is one before a position. */
+  seek(end: number): boolean {
+    const { lane } = this;
+    while (distance(end, this.position) > 0) {
+      const at = lane.offset(this.position);
+      if (this.wants(at)) return true;
+      this.pass(at);
+      this.goPast(at);
+    }
+    return false;
+  }
+
+  goPast(at: number): void {
+    this.last = at;
+    this.position = this.lane.next(this.position);
   }
 
   /** D5. */

@@ -108,6 +108,7 @@ export class Replay {
     delivery.attempt = reader.repeats?.get(position) ?? 1;
     delivery.missed = reader.missed;
     delivery.replays = true;
+    delivery.readTrailer();
     words[delivery.attemptIndex] = delivery.attempt;
     words[delivery.positionIndex] = position;
     words[delivery.laneIndex] = reader.tag; // D1
@@ -159,6 +160,7 @@ export class Replay {
     delivery.attempt = 1;
     delivery.missed = 0;
     delivery.replays = false;
+    delivery.trailer = undefined;
     delivery.controller = undefined;
     (delivery.reader as CheckpointedReader).goPast(delivery.at);
   }

@@ -3,11 +3,21 @@
  * take.
  */
 import type { HandlerLogger } from './api.js';
+import { Circuit } from './circuit.js';
 import { Delivery } from './delivery.js';
-import { SubscriptionBlock, SubscriptionMode, SubscriptionWord, TimingWord } from './layout.js';
+import {
+  CircuitBlock,
+  HEADER_BYTES,
+  SubscriptionBlock,
+  SubscriptionMode,
+  SubscriptionWord,
+  TimingWord,
+  TYPE_MASK,
+} from './layout.js';
 import type { Outbox } from './outbox.js';
 import { Quarantine } from './quarantine.js';
 import type { AnyReader, Open } from './reader.js';
+import { type ReturnSpec, ReturnWriter } from './returns.js';
 
 export type AnyHandler = (event: never, context: never) => unknown;
 export type AnyPredicate = (event: never) => unknown;
@@ -41,6 +51,20 @@ export interface LocalSetup {
   readonly block: SharedArrayBuffer;
   /** Whether it has one delivery only, and has not had it yet. */
   readonly once: boolean;
+  readonly failures: FailureSetup;
+}
+
+/** What a thread must know to let deliveries fail. */
+export interface FailureSetup {
+  /** This thread's number among those that share the subscription. */
+  readonly member: number;
+  readonly circuit: SharedArrayBuffer;
+  /** Failures in a row that open the circuit; 0 = never. */
+  readonly maxFailures: number;
+  readonly returns: ReturnSpec;
+  /** Whether a key's events are held while one is tried again, and hashes of keys that are, with how many main has of each. */
+  readonly keepsOrder: boolean;
+  readonly held: readonly (readonly [number, number])[];
 }
 
 export class LocalSubscription {
@@ -67,6 +91,12 @@ export class LocalSubscription {
   spent = false;
   /** Keys in flight, with the records of each that wait for their turn. */
   readonly keys = new Map<number, Open[]>();
+  readonly member: number;
+  readonly circuit: Circuit;
+  readonly returns: ReturnWriter;
+  readonly keepsOrder: boolean;
+  /** Keys of which main has deliveries that have not come back, and how many. */
+  readonly held: Map<number, number>;
   /** Deliveries until the next one that is timed, and how many a timed one stands for. */
   untilSample = 1;
   stride = SLOW_STRIDE;
@@ -84,6 +114,12 @@ export class LocalSubscription {
     this.name = setup.name;
     this.types = new Set(setup.types);
     this.once = setup.once;
+    const { member, circuit, maxFailures, returns, keepsOrder, held } = setup.failures;
+    this.member = member;
+    this.circuit = new Circuit(new CircuitBlock(circuit), maxFailures);
+    this.returns = new ReturnWriter(returns);
+    this.keepsOrder = keepsOrder;
+    this.held = new Map(held);
     this.handler = handler;
     this.predicate = predicate;
     this.block = new SubscriptionBlock(setup.block);
@@ -113,7 +149,23 @@ export class LocalSubscription {
 
   /** Whether a delivery may start. */
   get resumes(): boolean {
+    return this.isFree && this.circuit.allows;
+  }
+
+  /** The same for one that the circuit has let in. */
+  get isFree(): boolean {
     return this.idle.length > 0 && !this.spent && this.mode === SubscriptionMode.active && this.quarantine.isOpen;
+  }
+
+  /** Notes that main has one more, or one less, of a key. @param stays Whether main makes the delivery once more. */
+  hold({ reader, trailer, memory, at }: Delivery, stays: boolean): void {
+    if (reader.holds === null || trailer?.holds === false) return;
+    const change = (stays ? 1 : 0) - (trailer === undefined ? 0 : 1);
+    if (change === 0) return;
+    const key = reader.holds[memory.i32[at >> 2] & TYPE_MASK](memory, at + HEADER_BYTES);
+    const count = (this.held.get(key) ?? 0) + change;
+    if (count > 0) this.held.set(key, count);
+    else this.held.delete(key);
   }
 
   /** Whether a handler is not at its end, and does not wait for room. */

@@ -109,8 +109,13 @@ export class SymbolWriter {
   }
 }
 
+/** Where a symbol's string is found by its number. */
+export interface SymbolNames {
+  nameOf(id: number): string;
+}
+
 /** A consuming thread's side: the string of an id that came in a record of the table's thread. */
-export class SymbolReader {
+export class SymbolReader implements SymbolNames {
   readonly #state: Int32Array;
   readonly #ends: Int32Array;
   readonly #names: Buffer;

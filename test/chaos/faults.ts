@@ -1,6 +1,7 @@
 /** What goes wrong in a graph, all from its seed: when threads are killed, and which deliveries end their thread how. */
+import type { SubscribeOptions } from 'lanebus';
 import { mix } from '../support/graphs/events.js';
-import { type GraphPlan, planGraph, range } from '../support/graphs/plan.js';
+import { type GraphPlan, planGraph, range, type SubscriptionPlan } from '../support/graphs/plan.js';
 import { SeededRandom } from '../support/random.js';
 
 /** How a handler ends its thread, or holds it up. */
@@ -61,6 +62,32 @@ export function planChaos(seed: number): ChaosPlan {
     exitWaitMs: [0, 5, 1_000][random.below(3)],
     stopsAtMs: random.below(8) === 0 ? random.below(SPAN_MS) : undefined,
   };
+}
+
+/** One event in so many fails on its first tries, without harm to its thread. */
+const FAIL_ONE_IN = 15;
+const FAILING_TRIES = 2;
+
+/** Whether a delivery's attempt just fails. */
+export function failsAt(seed: number, subscription: number, id: number, attempt: number): boolean {
+  return attempt <= FAILING_TRIES && mix(id * 32 + subscription, seed ^ 0xfa11) % FAIL_ONE_IN === 0;
+}
+
+/** What becomes of a subscription's failures. */
+export function failuresOf({ seed, types }: GraphPlan, plan: SubscriptionPlan): SubscribeOptions {
+  const random = new SeededRandom(mix(plan.index, seed));
+  const circuit: SubscribeOptions =
+    random.below(4) === 0 ? { maxFailures: 3, onMaxFailures: 'pause', coolDownMs: 5, maxCoolDownMs: 40 } : {};
+  if (plan.lag === 'conflate' || random.below(3) === 0) return circuit;
+  const isKeyed = plan.order === 'key' && (plan.key !== undefined || plan.types.every((type) => types[type].keyed));
+  const retry = {
+    attempts: 2 + random.below(3),
+    backoffMs: random.below(20),
+    jitter: random.next(),
+    maxPending: random.below(3) === 0 ? 1 + random.below(4) : 1_000,
+    keepOrder: isKeyed && random.below(2) === 0,
+  };
+  return { ...circuit, retry };
 }
 
 /** The fault of a delivery's attempt, if it has one. */

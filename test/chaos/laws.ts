@@ -1,9 +1,10 @@
 /** What must hold however threads die. Each check yields a line for every broken promise. */
-import type { Ledger, SubscriptionMetrics } from 'lanebus';
+import type { DeadLetter, Ledger, SubscriptionMetrics } from 'lanebus';
 import { judge, keyOf } from '../support/graphs/events.js';
 import { groupBy } from '../support/graphs/history.js';
 import type { Call, Offer } from '../support/graphs/journal.js';
 import type { SubscriptionPlan } from '../support/graphs/plan.js';
+import { failuresOf } from './faults.js';
 import { isTidy, type Ran } from './run.js';
 
 export function* checkLaws(ran: Ran): Generator<string> {
@@ -14,9 +15,15 @@ export function* checkLaws(ran: Ran): Generator<string> {
     const metrics = ran.metrics.subscriptions.find(({ id }) => id === known?.id);
     if (known === undefined || metrics === undefined) continue;
     const calls = ran.calls.filter(({ subscription }) => subscription === plan.index);
-    const checks = [checkLedger(metrics), checkAttempts(ran, plan, calls), checkOrder(ran, plan, calls)];
+    const letters = ran.letters.filter(({ subscription }) => subscription.id === metrics.id);
+    const checks = [
+      checkLedger(metrics),
+      checkLetters(metrics, letters),
+      checkAttempts(ran, plan, calls),
+      checkOrder(ran, plan, calls),
+    ];
     if (ran.drained !== undefined && known.readyAt === 0 && plan.goesAt === undefined)
-      checks.push(checkNothingLost(ran, plan, metrics, calls));
+      checks.push(checkNothingLost(ran, plan, metrics, calls, letters));
     for (const lines of checks) for (const line of lines) yield `${metrics.name}: ${line}`;
   }
 }
@@ -53,12 +60,29 @@ function* checkLedger(metrics: SubscriptionMetrics): Generator<string> {
   }
 }
 
+/** Each delivery that has failed or timed out is a dead letter, once. */
+function* checkLetters({ failed, timedOut }: SubscriptionMetrics, letters: readonly DeadLetter[]): Generator<string> {
+  const late = letters.filter(({ reason }) => reason === 'timedOut').length;
+  if (late !== timedOut || letters.length - late !== failed)
+    yield `has ${failed} failed and ${timedOut} timed out, and letters of ${letters.length - late} and ${late}`;
+  const ids = letters.map(({ event }) => event.id);
+  if (new Set(ids).size !== ids.length) yield `has two letters of one event: ${ids.join()}`;
+  for (const { event, attempts, started } of letters) {
+    if (attempts > started) yield `letter of event ${String(event.id)}: ${attempts} attempts, ${started} started`;
+  }
+}
+
 /** A delivery comes again only with the next attempts, and only where its thread has died. */
-function* checkAttempts({ metrics }: Ran, plan: SubscriptionPlan, calls: readonly Call[]): Generator<string> {
+function* checkAttempts(
+  { metrics, plan: { graph } }: Ran,
+  plan: SubscriptionPlan,
+  calls: readonly Call[],
+): Generator<string> {
+  const attempts = failuresOf(graph, plan).retry?.attempts ?? 1;
   const deaths = metrics.threads.map(({ restarts }) => restarts.crash + restarts.timeout);
-  for (const [id, attempts] of groupBy(calls, (call) => call.id)) {
-    for (const [at, call] of attempts.entries()) {
-      const before = attempts[at - 1] as Call | undefined;
+  for (const [id, tries] of groupBy(calls, (call) => call.id)) {
+    for (const [at, call] of tries.entries()) {
+      const before = tries[at - 1] as Call | undefined;
       if (!call.intact) yield `event ${id} has wrong bytes`;
       if (before === undefined) {
         if (call.attempt > 1 && deaths[call.thread] === 0 && plan.order !== 'none')
@@ -66,7 +90,8 @@ function* checkAttempts({ metrics }: Ran, plan: SubscriptionPlan, calls: readonl
         continue;
       }
       if (call.attempt <= before.attempt) yield `event ${id} is delivered twice as attempt ${call.attempt}`;
-      if (deaths[before.thread] === 0) yield `event ${id} is delivered again though thread ${before.thread} never died`;
+      if (deaths[before.thread] === 0 && at >= attempts)
+        yield `event ${id} is delivered again though thread ${before.thread} never died`;
     }
   }
 }
@@ -78,7 +103,11 @@ function* checkOrder(
   calls: readonly Call[],
 ): Generator<string> {
   if (plan.order === 'none') return;
-  const streams = groupBy(calls, ({ id, publisher, lane }) => {
+  const { retry } = failuresOf(graph, plan);
+  // Those that are tried again come later, unless their keys wait for them.
+  const inOrder =
+    retry === undefined || retry.keepOrder === true ? calls : calls.filter(({ attempt }) => attempt === 1);
+  const streams = groupBy(inOrder, ({ id, publisher, lane }) => {
     const type = plan.lag === 'conflate' ? offers[id].type : '';
     return `${publisher}/${lane} ${type} ${keyOf(graph, plan, offers[id])}`;
   });
@@ -96,6 +125,7 @@ function* checkNothingLost(
   plan: SubscriptionPlan,
   metrics: SubscriptionMetrics,
   calls: readonly Call[],
+  letters: readonly DeadLetter[],
 ): Generator<string> {
   const mine = offers.filter(({ type }) => plan.types.includes(type));
   // What a pool thread holds in the overflow of a `spill` lane dies with it, and is counted as dropped.
@@ -112,7 +142,9 @@ function* checkNothingLost(
   const { processed, failed, timedOut } = metrics;
   const ended = processed + failed + timedOut;
   // A predicate that fails, and an event that is poison before its handler was called, end without a call.
-  const silent = mine.filter((offer) => judge(graph, plan, offer) === 'fails').length + faults.length;
+  // So do those that found no room to wait in behind one of their key.
+  const unstarted = letters.filter(({ started }) => started === 0).length;
+  const silent = mine.filter((offer) => judge(graph, plan, offer) === 'fails').length + faults.length + unstarted;
   if (ended < called.size || ended > called.size + silent)
     yield `has ${ended} ended (${processed} processed, ${failed} failed, ${timedOut} timed out); ${called.size} were called`;
   const missing = sure.filter((offer) => judge(graph, plan, offer) === 'passes' && !called.has(offer.id));

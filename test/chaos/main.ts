@@ -44,6 +44,8 @@ const totals = {
   crashes: 0,
   timeouts: 0,
   redelivered: 0,
+  retries: 0,
+  letters: 0,
   stalls: 0,
   stops: 0,
 };
@@ -69,7 +71,11 @@ async function runOne(seed: number): Promise<void> {
       totals.crashes += restarts.crash;
       totals.timeouts += restarts.timeout;
     }
-    for (const { redelivered } of metrics.subscriptions) totals.redelivered += redelivered;
+    for (const { redelivered, retries } of metrics.subscriptions) {
+      totals.redelivered += redelivered;
+      totals.retries += retries;
+    }
+    totals.letters += ran.letters.length;
   } catch (error) {
     lines.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }

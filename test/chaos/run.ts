@@ -4,6 +4,7 @@ import { setEnvironmentData, type Worker } from 'node:worker_threads';
 import {
   type Catalog,
   createBus,
+  type DeadLetter,
   type DrainReport,
   type EventBus,
   type MetricsSnapshot,
@@ -16,7 +17,7 @@ import { Publisher } from '../support/graphs/publishers.js';
 import { Script, type Subscribed } from '../support/graphs/script.js';
 import { openDescriptors } from '../support/process.js';
 import { SeededRandom } from '../support/random.js';
-import type { ChaosPlan, Fault } from './faults.js';
+import { type ChaosPlan, failuresOf, type Fault } from './faults.js';
 
 const MODULE = new URL('../support/handlers/chaos.js', import.meta.url);
 const LIMIT_MS = 60_000;
@@ -40,6 +41,7 @@ export interface Ran {
   /** Undefined where the bus was stopped before. */
   readonly drained: DrainReport | undefined;
   readonly metrics: MetricsSnapshot;
+  readonly letters: readonly DeadLetter[];
   readonly kills: number;
   readonly stalls: number;
   readonly leftThreads: number;
@@ -64,11 +66,12 @@ export async function runChaos(plan: ChaosPlan): Promise<Ran> {
     timeoutMs: 100,
     graceMs: 10,
     maxCrashes: 2,
+    maxDeadLetters: 1_000_000,
     resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 },
     env: { GRAPH_SEED: String(graph.seed) },
   });
   const stage = { plan: graph, journal };
-  const script = new Script(bus, stage, workerHandlers<typeof handlers>(MODULE));
+  const script = new Script(bus, stage, workerHandlers<typeof handlers>(MODULE), (one) => failuresOf(graph, one));
   const counts = { kills: 0, stalls: 0 };
   try {
     await bus.start();
@@ -102,6 +105,7 @@ export async function runChaos(plan: ChaosPlan): Promise<Ran> {
     const metrics = bus.metrics();
     const offers = journal.readOffers();
     await bus.stop();
+    const letters = bus.deadLetters.list({ limit: 1_000_000 });
     await settled(() => living.size === 0);
     return {
       plan,
@@ -110,6 +114,7 @@ export async function runChaos(plan: ChaosPlan): Promise<Ran> {
       subscribed: script.subscribed,
       drained,
       metrics,
+      letters,
       ...counts,
       leftThreads: living.size,
       descriptors: openDescriptors(),

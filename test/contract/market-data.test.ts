@@ -46,7 +46,8 @@ async function run(args: readonly string[], onOutput?: (output: string, end: () 
 interface Result {
   readonly events: number;
   readonly book: unknown;
-  readonly ledger: Record<string, { owed: number; processed: number; pending: number; exact: boolean }>;
+  readonly ledger: Record<string, { owed: number; processed: number; failed: number; pending: number; exact: boolean }>;
+  readonly deadLetters?: Record<string, Record<string, number>>;
   readonly eventsPerSecond: number;
   readonly threads: number;
   readonly halts: number;
@@ -96,6 +97,19 @@ describe('the market-data example on a feed', () => {
     expect({ ...result, bars, trades, risk, halts }).toEqual(result);
     for (const ledger of Object.values(result.ledger)) {
       expect(ledger).toMatchObject({ processed: ledger.owed, pending: 0, exact: true });
+    }
+  });
+
+  it('with --faults tries failures again, and has a dead letter for each that is left', async () => {
+    const result = await runJson('--feed', feed, '--threads', '2', '--faults', '0.3');
+    expect(result.events).toBe(events.length);
+    for (const name of ['book', 'bars', 'trades', 'risk']) {
+      const { owed, processed, failed, exact } = result.ledger[name];
+      expect({ owed: processed + failed, exact }).toEqual({ owed, exact: true });
+      // Of three tries each fails with 0.3: some 2.7% are left, and more where one that failed is missed by others.
+      expect(failed).toBeGreaterThan(owed * 0.015);
+      expect(failed).toBeLessThan(owed * 0.1);
+      expect(result.deadLetters?.[name]).toEqual({ failed });
     }
   });
 

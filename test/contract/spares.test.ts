@@ -171,8 +171,8 @@ describe('a dead letter', () => {
       },
     ]);
     expect(letters[0].publishedAt).toBeLessThanOrEqual(letters[0].setAsideAt);
-    expect(bus.deadLetters.count).toBe(1);
-    expect(bus.deadLetters.purge()).toBe(1);
+    expect(bus.deadLetters.count()).toBe(1);
+    expect(await bus.deadLetters.purge()).toBe(1);
     expect(bus.deadLetters.list()).toEqual([]);
     expectExact(bus.metrics());
   });

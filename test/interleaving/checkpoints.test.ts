@@ -16,7 +16,6 @@ import { ConsumerBlock, FlightWord } from '../../src/shared/layout.js';
 import { distance, later } from '../../src/shared/sequence.js';
 import { LocalSubscription } from '../../src/shared/subscription.js';
 import { SymbolReader } from '../../src/shared/symbols.js';
-import { MemoryDeadLetters } from '../../src/main/dead-letters.js';
 import { inherit, suspect } from '../../src/main/inheritance.js';
 import type { SubscriptionRecord } from '../../src/main/record.js';
 import { CATALOG, keepingLog, lanesWith, TestEngine, type TestEvent } from '../support/engine.js';
@@ -291,6 +290,7 @@ function lifeOf(world: World, thread: MortalThread): Life {
       types: record.types.map(({ index }) => index),
       block: member.block.source,
       once: false,
+      failures: member.failureSetup,
     },
     { handler, predicate: undefined },
     test.engine.outbox,
@@ -348,7 +348,7 @@ function readerOf(
   const [member] = record.members;
   const { block } = test.producer;
   const lanes = test.lanes.length;
-  const place = { block, rank, name: test.lanes[rank].name, producer: 0, publisher: 0, lanes };
+  const place = { block, rank, name: test.lanes[rank].name, producer: 0, publisher: 0, lanes, isRetries: false };
   const symbols = new SymbolReader(block.symbols);
   const decoderOf = (type: EventType): Decoder => compileDecoder(type, symbols);
   const selection = select(record.types, CATALOG.types.length, decoderOf, member.division, undefined, symbols);
@@ -357,15 +357,10 @@ function readerOf(
   return new CheckpointedReader(subscription, place, selection, repeats, checkpointer, 1 << 14);
 }
 
-function takeOver({ record }: World): void {
+function takeOver({ test, record }: World): void {
   const [member] = record.members;
   const suspicion = suspect(member.inFlight);
-  inherit(
-    member,
-    { reason: 'crash', late: [], maxCrashes: 99, lingers: false, suspicion },
-    log,
-    new MemoryDeadLetters(1),
-  );
+  inherit(member, { reason: 'crash', late: [], maxCrashes: 99, lingers: false, suspicion }, log, test.desk);
 }
 
 describe('a module whose thread dies', () => {

@@ -1,12 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type InFlight, recover } from '../../src/shared/delivery.js';
 import { Dispatcher } from '../../src/shared/dispatch.js';
-import type { LaneView } from '../../src/shared/lane.js';
+import { LaneView } from '../../src/shared/lane.js';
 import {
   ConsumerBlock,
   FlightWord,
+  LaneWord,
   Outcome,
   OUTCOME_SHIFT,
+  ProducerBlock,
   type SubscriptionBlock,
   SubscriptionWord,
   WAITING_BIT,
@@ -14,6 +16,7 @@ import {
 import { Reader } from '../../src/shared/reader.js';
 import { distance, later } from '../../src/shared/sequence.js';
 import { LocalSubscription } from '../../src/shared/subscription.js';
+import { failuresFor } from '../support/failures.js';
 import { type Actor, explore, type Scenario } from '../support/interleavings.js';
 import { Gatekeeper, laneOf } from '../support/lanes.js';
 import { MortalThread, namesOf, watchAtomics } from '../support/mortal.js';
@@ -31,6 +34,18 @@ const DELIVERY = [
   'SETTLED', // over what is skipped, too
   'GATING', // C3: from here on the lane may overwrite the record
 ] as const;
+/** And for one that goes back to main, in the order of returns.ts. */
+const RETURN = [
+  'POSITION',
+  'LANE = tag',
+  'handler',
+  'RETURN_END', // R1
+  'RETURNED',
+  'CURSOR', // R2: of the lane back
+  'SETTLED',
+  'LANE = 0',
+  'RETURNED',
+] as const;
 const IN_ORDER = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 const TAG = 1;
 const START = 2 ** 31 - 64;
@@ -46,6 +61,8 @@ interface Place {
 /** What a thread has left when it died. */
 interface Remains {
   readonly block: SubscriptionBlock;
+  /** Deliveries that have gone back to main. */
+  readonly returned?: number;
   /** The records that were to be delivered. */
   readonly records: readonly Place[];
   /** Handlers that it had run, or begun to run. */
@@ -57,9 +74,9 @@ interface Remains {
  * Every delivery has been counted once, or is reported in flight once, or has not begun; and the successor starts with
  * the first one that was not counted. @returns How many were counted.
  */
-function expectOneFate({ block, records, begun, inFlight }: Remains): number {
+function expectOneFate({ block, returned = 0, records, begun, inFlight }: Remains): number {
   const { words, stats } = block;
-  const counted = Object.values(Outcome).reduce((sum, outcome) => sum + stats[block.outcomeF64(0, outcome)], 0);
+  const counted = Object.values(Outcome).reduce((sum, outcome) => sum + stats[block.outcomeF64(0, outcome)], returned);
   const settled = words[block.settledIndex(0)];
   const least = counted === 0 ? START : records[counted - 1].next;
   const most = counted < records.length ? records[counted].position : END;
@@ -78,8 +95,8 @@ function expectOneFate({ block, records, begun, inFlight }: Remains): number {
 }
 
 /** What the main thread does with the block of a thread that has exited. */
-function recoverFrom(block: SubscriptionBlock, view: LaneView): InFlight | undefined {
-  const found = recover(block, 1, (address, position) => {
+function recoverFrom(block: SubscriptionBlock, view: LaneView, returned = 0): InFlight | undefined {
+  const found = recover(block, 1, returned, (address, position) => {
     block.words[block.settledIndex(address)] = view.next(position);
   });
   if (found.length > 1) throw new Error(`${found.length} deliveries are in flight at one place`);
@@ -227,13 +244,16 @@ function dispatching(behaviour: Behaviour, life?: number, attempt = 1) {
   };
   const quiet = () => undefined;
   const log = { debug: quiet, info: quiet, warn: quiet, error: quiet };
-  const setup = { id: 1, name: 'ticks', types: [TICK], block: block.source, once: false };
+  const failures = failuresFor(2);
+  const setup = { id: 1, name: 'ticks', types: [TICK], block: block.source, once: false, failures };
   const handling = { handler, predicate: undefined };
   const subscription = new LocalSubscription(setup, handling, {} as never, log, 1, ['market']);
   const wordNames = new Map([
     [FlightWord.positionIndex(0), 'POSITION'],
     [FlightWord.laneIndex(0), 'LANE'],
     [FlightWord.attemptIndex(0), 'ATTEMPT'],
+    [FlightWord.returnedIndex(0), 'RETURNED'],
+    [FlightWord.returnEndIndex(0), 'RETURN_END'],
     [block.settledIndex(0), 'SETTLED'],
     [block.gatingIndex(0), 'GATING'],
     [block.gatingIndex(0) + 1, 'GATING_SEQUENCE'],
@@ -252,8 +272,12 @@ function dispatching(behaviour: Behaviour, life?: number, attempt = 1) {
     }),
   };
   for (const views of [subscription, subscription.block, ...subscription.deliveries]) Object.assign(views, seen);
-  const place = { block: producer, rank: 0, name: 'market', producer: 0, publisher: 0, lanes: 1 };
-  const selection = { decoders: [null, () => ({}), null, null], owns: null, accepts: null, keys: null };
+  const back = subscription.returns.lane;
+  const nameOfBack = (index: number): string | undefined => (index === LaneWord.CURSOR_INDEX ? 'CURSOR' : undefined);
+  Object.assign(back, { control: thread.watch(back.control, nameOfBack) });
+  const backView = new LaneView(new ProducerBlock(failures.returns.lane), 0);
+  const place = { block: producer, rank: 0, name: 'market', producer: 0, publisher: 0, lanes: 1, isRetries: false };
+  const selection = { decoders: [null, () => ({}), null, null], owns: null, accepts: null, keys: null, holds: null };
   const repeats = attempt === 1 ? undefined : new Map([[records[0].position, attempt]]);
   const reader = new Reader(subscription, place, selection, repeats);
   let ended: () => void = quiet;
@@ -283,11 +307,19 @@ function dispatching(behaviour: Behaviour, life?: number, attempt = 1) {
         if (subscription.waiting > 0) await end;
       }
     },
+    /** Why deliveries have gone back. */
+    reasons(): string[] {
+      const back: string[] = [];
+      failures.reader.drain(({ reason }) => back.push(reason) > 0);
+      return back;
+    },
     /** What its successor finds. */
     recover(): { counted: number; inFlight: InFlight | undefined } {
-      const inFlight = recoverFrom(block, view);
-      expect(recoverFrom(block, view)).toEqual(inFlight);
-      return { counted: expectOneFate({ block, records, begun, inFlight }), inFlight };
+      const inFlight = recoverFrom(block, view, backView.end());
+      expect(recoverFrom(block, view, backView.end())).toEqual(inFlight);
+      let returned = 0;
+      backView.walk(0, backView.end(), () => returned++);
+      return { counted: expectOneFate({ block, returned, records, begun, inFlight }), inFlight };
     },
   };
 }
@@ -337,24 +369,30 @@ describe('the dispatcher', () => {
   async function storesOf(behaviour: Behaviour): Promise<string[]> {
     const made = dispatching(behaviour);
     await made.deliver();
-    const known = new Set<string>([...DELIVERY, 'LANE = waiting']);
+    const known = new Set<string>([...DELIVERY, ...RETURN, 'LANE = waiting']);
     return made.thread.stores.filter((name) => known.has(name));
   }
 
-  it.each([
-    ['returns', returns],
-    ['throws', fails],
-  ])('makes its stores in the order of the model when a handler %s', async (_, behaviour) => {
-    const stores = await storesOf(behaviour);
+  it('makes its stores in the order of the model', async () => {
+    const stores = await storesOf(returns);
     // It gives back the room of records that it only skips too: at the start of the lane, and at its end.
     expect(stores).toEqual([...Array.from({ length: TICKS }, () => DELIVERY).flat(), 'SETTLED', 'GATING']);
   });
 
-  it.each([
-    ['resolves', resolves],
-    ['rejects', rejects],
-  ])('makes its stores in the order of the model when a handler %s', async (_, behaviour) => {
-    const stores = await storesOf(behaviour);
+  it('makes its stores in the order of the model when a handler throws', async () => {
+    const stores = await storesOf(fails);
+    expect(stores.slice(0, RETURN.length)).toEqual(RETURN);
+    expect(stores.filter((name) => name === 'LANE = 0')).toHaveLength(TICKS);
+  });
+
+  it('makes its stores in the order of the model when a handler rejects', async () => {
+    const [position, tag, handler, ...ending] = RETURN;
+    const awaited = [position, tag, handler, 'LANE = waiting', 'SETTLED', 'GATING', ...ending];
+    expect((await storesOf(rejects)).slice(0, awaited.length)).toEqual(awaited);
+  });
+
+  it('makes its stores in the order of the model when a handler resolves', async () => {
+    const stores = await storesOf(resolves);
     const [position, tag, handler, ...ending] = DELIVERY;
     const awaited = [position, tag, handler, 'LANE = waiting', 'SETTLED', 'GATING', ...ending];
     const first = stores.slice(0, awaited.length);
@@ -376,15 +414,26 @@ describe('the dispatcher', () => {
   );
 
   it.each([
-    ['returns', returns, Outcome.processed],
-    ['throws', fails, Outcome.failed],
-    ['resolves', resolves, Outcome.processed],
-    ['rejects', rejects, Outcome.failed],
-  ] as [string, Behaviour, Outcome][])('counts the outcome of a handler that %s', async (_, behaviour, outcome) => {
+    ['returns', returns],
+    ['resolves', resolves],
+  ] as [string, Behaviour][])('counts the outcome of a handler that %s', async (_, behaviour) => {
     const made = dispatching(behaviour);
     await made.deliver();
-    expect(made.block.stats[made.block.outcomeF64(0, outcome)]).toBe(TICKS);
+    expect(made.block.stats[made.block.outcomeF64(0, Outcome.processed)]).toBe(TICKS);
   });
+
+  it.each([
+    ['throws', fails],
+    ['rejects', rejects],
+  ] as [string, Behaviour][])(
+    'gives back what a handler that %s has failed at, and counts nothing',
+    async (_, behaviour) => {
+      const made = dispatching(behaviour);
+      await made.deliver();
+      expect(made.reasons()).toEqual(['failed', 'failed', 'failed']);
+      for (const outcome of Object.values(Outcome)) expect(made.block.stats[made.block.outcomeF64(0, outcome)]).toBe(0);
+    },
+  );
 
   it('leaves every delivery with one fate while it gives up one that waits', async () => {
     const giveUpAll = ({ dispatcher, reader, subscription, thread }: ReturnType<typeof dispatching>): void => {
@@ -396,7 +445,7 @@ describe('the dispatcher', () => {
     expect(await throughAllDeaths(never, giveUpAll)).toBeGreaterThanOrEqual(TICKS * DELIVERY.length);
     const made = dispatching(never);
     giveUpAll(made);
-    expect(made.block.stats[made.block.outcomeF64(0, Outcome.timedOut)]).toBe(TICKS);
+    expect(made.reasons()).toEqual(['timedOut', 'timedOut', 'timedOut']);
   });
 
   it('discards each delivery once, whichever store it died before, and reports none in flight', async () => {

@@ -1,5 +1,6 @@
 /** An engine on the test's own thread: lanes, subscriptions and a pump, without a pool and without a bus. */
 import { setImmediate as turn } from 'node:timers/promises';
+import { pino } from 'pino';
 import type { HandlerContext, HandlerLogger } from '../../src/shared/api.js';
 import { defineEvents } from '../../src/shared/catalog.js';
 import type { GateSpec, SubscriptionSpec } from '../../src/shared/control.js';
@@ -8,9 +9,14 @@ import { bytes, i32, optional } from '../../src/shared/fields.js';
 import { ConsumerBlock, HEADER_BYTES, ProducerBlock } from '../../src/shared/layout.js';
 import type { PumpOptions } from '../../src/shared/pump.js';
 import type { AnyPredicate } from '../../src/shared/subscription.js';
+import { MemoryDeadLetterStore } from '../../src/main/dead-letter-store.js';
+import { DeadLetterOffice } from '../../src/main/dead-letters.js';
+import { FAILURE_DEFAULTS } from '../../src/main/failure-options.js';
+import { FailureDesk } from '../../src/main/failure-desk.js';
 import type { ResolvedLane } from '../../src/main/lane-options.js';
+import type { Slot } from '../../src/main/slot.js';
 import type { Member } from '../../src/main/member.js';
-import { type Producer, SubscriptionRecord } from '../../src/main/record.js';
+import { isRetries, type Producer, SubscriptionRecord } from '../../src/main/record.js';
 import type { ResolvedSubscribeOptions } from '../../src/main/subscribe-options.js';
 
 const payload = { n: i32(), body: optional(bytes()) };
@@ -37,6 +43,7 @@ const LANE = {
   whenFull: 'block',
   timeoutMs: 0,
   spillWatermarkBytes: 1 << 20,
+  highWatermark: 1,
   urgent: false,
 } as const;
 
@@ -65,8 +72,10 @@ const OPTIONS: ResolvedSubscribeOptions = {
   filter: undefined,
   predicate: undefined,
   once: false,
+  holds: undefined,
   checkpointEvery: undefined,
   maxCheckpointBytes: 1 << 20,
+  ...FAILURE_DEFAULTS,
 };
 
 /** The field `n` as the key of every type. */
@@ -109,6 +118,10 @@ export class TestEngine {
   readonly consumer = ConsumerBlock.create();
   readonly lines: LogLine[] = [];
   readonly records: SubscriptionRecord[] = [];
+  /** What becomes of the deliveries that come back, once the engine runs. */
+  readonly desk: FailureDesk;
+  readonly letters: DeadLetterOffice;
+  readonly #desk = ConsumerBlock.create();
   readonly #thread: number;
   readonly #producers: number;
   #running: Promise<void> | undefined;
@@ -138,6 +151,22 @@ export class TestEngine {
       },
     );
     this.engine.wired();
+    const slot = {
+      consumer: this.consumer,
+      tell: (method: 'addRetries', ...args: Parameters<Engine['addRetries']>): Promise<void> => {
+        this.engine[method](...args);
+        return Promise.resolve();
+      },
+    };
+    const slots = Array.from({ length: thread + 1 }, () => slot as unknown as Slot);
+    const log = pino({ enabled: false });
+    this.letters = new DeadLetterOffice(new MemoryDeadLetterStore(1_000), 0, log, () => undefined);
+    this.desk = new FailureDesk(
+      { records: this.records, slots, desk: this.#desk },
+      { max: 16, maxBytes: 256 },
+      this.letters,
+      log,
+    );
   }
 
   /** Makes a subscription's books and opens its gates, but runs nothing: the test is the reader. */
@@ -152,6 +181,7 @@ export class TestEngine {
       threads: [this.#thread],
       lanes: this.lanes,
       producers: this.#producers,
+      desk: this.#desk.source,
       options: { ...OPTIONS, ...options },
     });
     record.readFromStart(this.producer);
@@ -203,6 +233,7 @@ export class TestEngine {
 
   start(): void {
     this.#running = this.engine.pump.run();
+    void this.desk.run();
   }
 
   /** Resolves when every subscription has come to the end of its lanes. */
@@ -218,13 +249,15 @@ export class TestEngine {
 
   async stop(): Promise<void> {
     this.engine.stop();
+    this.desk.silenceAll();
     await this.stopped();
   }
 }
 
 function specOf(member: Member): SubscriptionSpec {
   const { id, record, block, division, claimant, fenced, redeliveries } = member;
-  const { name, types, reads, options } = record;
+  const { name, types, options, retries } = record;
+  const reads = record.reads.filter((producer) => !isRetries(producer));
   return {
     id,
     name,
@@ -235,6 +268,8 @@ function specOf(member: Member): SubscriptionSpec {
     fenced,
     filter: options.filter,
     once: options.once,
+    failures: member.failureSetup,
+    retries: retries?.specFor(member),
     reads: reads.map((producer) => member.readSpec(producer)),
     redeliveries,
   };

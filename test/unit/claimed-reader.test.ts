@@ -8,6 +8,7 @@ import { Dispatcher } from '../../src/shared/dispatch.js';
 import { nudge } from '../../src/shared/engine.js';
 import { ClaimBlock, ConsumerBlock, SubscriptionBlock } from '../../src/shared/layout.js';
 import { LocalSubscription } from '../../src/shared/subscription.js';
+import { failuresFor } from '../support/failures.js';
 import { keepingLog, KEYS, TestEngine, type TestEvent, type TestHandler } from '../support/engine.js';
 import { laneOf } from '../support/lanes.js';
 import { MortalThread, watchAtomics } from '../support/mortal.js';
@@ -459,14 +460,14 @@ describe('the claim number of a position', () => {
     numberOf.set(lane.cursor, number | 0);
 
     const thread = new MortalThread(life);
-    const setup = { id: 1, name: 'ticks', types: [TICK], block: block.source, once: false };
+    const setup = { id: 1, name: 'ticks', types: [TICK], block: block.source, once: false, failures: failuresFor(2) };
     const handling = { handler: () => undefined, predicate: undefined };
     const subscription = new LocalSubscription(setup, handling, {} as never, keepingLog([]), 0, ['market']);
     const words = thread.watch(subscription.words, String);
     Object.assign(subscription.block, { words });
     Object.assign(subscription, { words });
-    const place = { block: producer, rank: 0, name: 'market', producer: 0, publisher: 0, lanes: 1 };
-    const selection = { decoders: [null, () => ({}), null, null], owns: null, accepts: null, keys: null };
+    const place = { block: producer, rank: 0, name: 'market', producer: 0, publisher: 0, lanes: 1, isRetries: false };
+    const selection = { decoders: [null, () => ({}), null, null], owns: null, accepts: null, keys: null, holds: null };
     const claims = new Claims(ClaimBlock.create(SLOTS), 1);
     // Somebody has had the laps before, so that the slots are as they would be.
     const cycle = 256 * SLOTS;

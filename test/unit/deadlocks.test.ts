@@ -1,6 +1,11 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { pino } from 'pino';
+import { MemoryDeadLetterStore } from '../../src/main/dead-letter-store.js';
+import { DeadLetterOffice } from '../../src/main/dead-letters.js';
+import { FailureDesk } from '../../src/main/failure-desk.js';
 import { describeDeadlock, findDeadlock, type Wait } from '../../src/main/deadlocks.js';
+import { FAILURE_DEFAULTS } from '../../src/main/failure-options.js';
 import { resolveOptions } from '../../src/main/options.js';
 import type { SubscriptionRecord } from '../../src/main/record.js';
 import type { ResolvedSubscribeOptions } from '../../src/main/subscribe-options.js';
@@ -35,7 +40,7 @@ const LANES = {
 const ORDERED: ResolvedSubscribeOptions = {
   ...{ name: undefined, signal: undefined, timeoutMs: 0, graceMs: 0, threads: 1, concurrency: 1, mode: 'ordered' },
   ...{ keys: undefined, maxKeys: 16, filter: undefined, predicate: undefined, once: false },
-  ...{ checkpointEvery: undefined, maxCheckpointBytes: 1024 },
+  ...{ holds: undefined, checkpointEvery: undefined, maxCheckpointBytes: 1024, ...FAILURE_DEFAULTS },
 };
 const CLAIMED = { mode: 'claimed', concurrency: 4 } as const;
 
@@ -45,10 +50,14 @@ type TestHandler = (event: { type: Type; n: number }, context: HandlerContext<ty
 class Threads {
   readonly wiring: Wiring;
   engines: Engine[] = [];
+  readonly desk: FailureDesk;
   readonly #handlers = new Map<SubscriptionRecord, TestHandler>();
 
   constructor(threads: number) {
     this.wiring = new Wiring(CATALOG, resolveOptions({ threads, lanes: LANES, logger: false }, CATALOG));
+    const log = pino({ enabled: false });
+    const letters = new DeadLetterOffice(new MemoryDeadLetterStore(10), 0, log, () => undefined);
+    this.desk = new FailureDesk(this.wiring, { max: 16, maxBytes: 256 }, letters, log);
   }
 
   subscribe(
@@ -83,6 +92,7 @@ class Threads {
       engine.wired();
       void engine.pump.run();
     }
+    void this.desk.run();
   }
 
   /** By the bus's own thread. */
@@ -122,6 +132,7 @@ class Threads {
 
   stop(): void {
     for (const engine of this.engines) engine.stop();
+    this.desk.silenceAll();
   }
 }
 

@@ -5,6 +5,7 @@ import { nudge } from '../../src/shared/engine.js';
 import { LaneView } from '../../src/shared/lane.js';
 import { ConsumerBlock, LaneWord, Outcome } from '../../src/shared/layout.js';
 import { Reader } from '../../src/shared/reader.js';
+import type { Returned } from '../../src/shared/returns.js';
 import { LocalSubscription } from '../../src/shared/subscription.js';
 import type { SubscriptionRecord } from '../../src/main/record.js';
 import type { ResolvedSubscribeOptions } from '../../src/main/subscribe-options.js';
@@ -16,6 +17,7 @@ import {
   type TestEvent,
   type TestHandler,
 } from '../support/engine.js';
+import { failuresFor } from '../support/failures.js';
 import { Gatekeeper, laneOf } from '../support/lanes.js';
 
 const made: TestEngine[] = [];
@@ -163,10 +165,11 @@ describe('an event that cannot be decoded', () => {
     }
     const lines: LogLine[] = [];
     const run: unknown[] = [];
-    const setup = { id: 1, name: 'ticks', types: [1], block: block.source, once: false };
+    const failures = failuresFor(2);
+    const setup = { id: 1, name: 'ticks', types: [1], block: block.source, once: false, failures };
     const handling = { handler: (event: unknown) => run.push(event), predicate: undefined };
     const subscription = new LocalSubscription(setup, handling, {} as never, keepingLog(lines), 1, ['market']);
-    const place = { block: producer, rank: 0, name: 'market', producer: 0, publisher: 0, lanes: 1 };
+    const place = { block: producer, rank: 0, name: 'market', producer: 0, publisher: 0, lanes: 1, isRetries: false };
     const decode = ({ i32 }: { i32: Int32Array }, at: number): object => {
       if (i32[at >> 2] === 1) throw new Error('not of this table');
       return { n: i32[at >> 2] };
@@ -179,13 +182,18 @@ describe('an event that cannot be decoded', () => {
       deliveryStarted: nothing,
       deliveryEnded: nothing,
     });
-    const selection = { decoders: [null, decode, null], owns: null, accepts: null, keys: null };
-    dispatcher.burst(new Reader(subscription, place, selection, undefined), Infinity);
+    const selection = { decoders: [null, decode, null], owns: null, accepts: null, keys: null, holds: null };
+    const reader = new Reader(subscription, place, selection, undefined);
+    while (reader.hasNews) dispatcher.burst(reader, Infinity);
     expect(run).toEqual([{ n: 2 }]);
     expect(lines).toMatchObject([
       { level: 'error', text: 'event cannot be decoded', fields: { event: undefined, sequence: 0 } },
     ]);
-    expect(block.stats[block.outcomeF64(0, Outcome.failed)]).toBe(1);
+    const back: Returned[] = [];
+    failures.reader.drain((returned) => back.push(returned) > 0);
+    expect(back).toMatchObject([
+      { reason: 'undecodable', attempt: 1, ticket: 0, sequence: 0, error: { message: 'not of this table' } },
+    ]);
     expect(block.stats[block.outcomeF64(0, Outcome.processed)]).toBe(1);
   });
 });

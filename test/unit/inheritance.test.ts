@@ -1,7 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { MemoryDeadLetters } from '../../src/main/dead-letters.js';
 import { type Death, inherit, suspect, type Suspicion } from '../../src/main/inheritance.js';
 import type { Member } from '../../src/main/member.js';
 import { LaneView } from '../../src/shared/lane.js';
@@ -30,7 +29,6 @@ class Mortal {
   readonly publisher = new TestEngine();
   readonly record: SubscriptionRecord;
   readonly lines: Line[] = [];
-  readonly letters = new MemoryDeadLetters(10);
   /** What was run, as `type number: attempt`. */
   readonly runs: string[] = [];
   #incarnation: TestEngine | undefined;
@@ -59,7 +57,12 @@ class Mortal {
 
   async die(death: TestDeath): Promise<void> {
     await this.#incarnation?.stop();
-    inherit(this.member, { suspicion: suspect(this.member.inFlight), ...death }, logInto(this.lines), this.letters);
+    inherit(
+      this.member,
+      { suspicion: suspect(this.member.inFlight), ...death },
+      logInto(this.lines),
+      this.publisher.desk,
+    );
     this.publisher.engine.openGates([this.publisher.gateOf(this.member)], false);
   }
 

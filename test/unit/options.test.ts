@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
+import { FAILURE_DEFAULTS } from '../../src/main/failure-options.js';
 import { resolveOptions, resolveTimeout, type BusOptions, type ResolvedOptions } from '../../src/main/options.js';
 import { defineEvents, type Catalog } from '../../src/shared/catalog.js';
 import { ErrorCode, LanebusError } from '../../src/shared/errors.js';
@@ -30,7 +31,7 @@ const CAPACITY_RULE = 'a power of two of bytes from 1,024 to 1,073,741,824';
 const MS = 'a number of ms from 0 to 2,147,483,647';
 const MS_OR_NONE = `${MS} (0 = no limit)`;
 const BUS_NAMES =
-  'threads, lanes, timeoutMs, graceMs, exitWaitMs, spares, watchdogIntervalMs, maxCrashes, maxDeadLetters, startTimeoutMs, drainTimeoutMs, ' +
+  'threads, lanes, timeoutMs, graceMs, exitWaitMs, spares, watchdogIntervalMs, maxCrashes, maxDeadLetters, deadLetterStore, retry, maxFailures, onMaxFailures, coolDownMs, maxCoolDownMs, errorBackoffMs, startTimeoutMs, drainTimeoutMs, ' +
   'stopTimeoutMs, symbols, starvation, spinMicros, logger, metricsLogIntervalMs, resourceLimits, execArgv, env';
 
 const bad: [options: unknown, line: string][] = [
@@ -116,7 +117,7 @@ const bad: [options: unknown, line: string][] = [
   [{ lanes: { market: { capacityBytes: '4M' } } }, `lanes.market.capacityBytes: got '4M'; expected ${CAPACITY_RULE}`],
   [
     { lanes: { market: { maxRecordBytes: 16 } } },
-    'lanes.market.maxRecordBytes: got 16; expected an integer of bytes from 24 to 8,388,600',
+    'lanes.market.maxRecordBytes: got 16; expected an integer of bytes from 24 to 8,323,064',
   ],
   [
     { lanes: { log: { capacityBytes: 1024, maxRecordBytes: 520 } } },
@@ -239,6 +240,9 @@ describe('resolveOptions', () => {
       watchdogIntervalMs: 10,
       maxCrashes: 2,
       maxDeadLetters: 1_000,
+      deadLetterStore: undefined,
+      ...FAILURE_DEFAULTS,
+      errorBackoffMs: 1_000,
       startTimeoutMs: 30_000,
       drainTimeoutMs: 0,
       stopTimeoutMs: 30_000,
@@ -260,11 +264,11 @@ describe('resolveOptions', () => {
   it('orders the default lanes by urgency and leaves no priority between them out', () => {
     const rows = resolveOptions({}, catalog).lanes.map((lane) => Object.values(lane).join(' '));
     expect(rows).toStrictEqual([
-      'control -Infinity 9 262144 32768 block 0 4194304 true',
-      'execution 10 19 1048576 131072 block 0 16777216 true',
-      'signal 20 29 1048576 131072 block 0 16777216 true',
-      'market 30 89 4194304 524288 block 0 67108864 false',
-      'log 90 Infinity 1048576 131072 block 0 16777216 false',
+      'control -Infinity 9 262144 32768 block 0 4194304 0.8 true',
+      'execution 10 19 1048576 131072 block 0 16777216 0.8 true',
+      'signal 20 29 1048576 131072 block 0 16777216 0.8 true',
+      'market 30 89 4194304 524288 block 0 67108864 0.8 false',
+      'log 90 Infinity 1048576 131072 block 0 16777216 0.8 false',
     ]);
   });
 
@@ -305,13 +309,14 @@ describe('resolveOptions', () => {
       whenFull: 'spill',
       timeoutMs: 0,
       spillWatermarkBytes: 1_048_576,
+      highWatermark: 0.8,
       urgent: true,
     });
   });
 
   it('bounds the default record of a huge lane by what a record header can say', () => {
     const { lanes } = resolveOptions({ lanes: { market: { capacityBytes: 2 ** 30 } } }, catalog);
-    expect(lanes[3].maxRecordBytes).toBe(8_388_600);
+    expect(lanes[3].maxRecordBytes).toBe(8_323_064);
   });
 
   it('takes an option that is undefined as not given', () => {

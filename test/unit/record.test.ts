@@ -121,7 +121,7 @@ describe('a subscription whose thread has died', () => {
     const { block: old } = member;
     old.stats[SubscriptionWord.REDELIVERED_F64] = 1;
     old.stats[SubscriptionWord.MISSED_F64] = 7;
-    old.words[SubscriptionWord.CONSECUTIVE_INDEX] = 3;
+    for (let n = 0; n < 3; n++) record.circuit.failed(false);
     const market = member.address(test.producer, MARKET);
     const control = member.address(other, MARKET);
     old.seed(market, 64, 2);

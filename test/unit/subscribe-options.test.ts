@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { FAILURE_DEFAULTS } from '../../src/main/failure-options.js';
 import { resolveOptions } from '../../src/main/options.js';
 import { resolveSubscribeOptions, type ResolvedSubscribeOptions } from '../../src/main/subscribe-options.js';
 import { workerHandlers } from '../../src/main/worker-handlers.js';
@@ -55,8 +56,10 @@ const NONE = {
   filter: undefined,
   predicate: undefined,
   once: false,
+  holds: undefined,
   checkpointEvery: undefined,
   maxCheckpointBytes: 64 * 1024 * 1024,
+  ...FAILURE_DEFAULTS,
 } as const satisfies ResolvedSubscribeOptions;
 
 describe('the options of a subscription', () => {
@@ -104,7 +107,7 @@ describe('the options of a subscription', () => {
     [
       5,
       'options: got 5; expected an object of: name, timeoutMs, graceMs, signal, threads, concurrency, order, key, lag, ' +
-        'maxKeys, filter, once, checkpointEvery, maxCheckpointBytes',
+        'maxKeys, filter, once, checkpointEvery, maxCheckpointBytes, retry, maxFailures, onMaxFailures, coolDownMs, maxCoolDownMs',
     ],
     [{ name: '' }, `name: got ''; expected a text that is not empty`],
     [{ timeoutMs: -1 }, `timeoutMs: got -1; expected ${MS} (0 = no limit)`],

@@ -1,6 +1,6 @@
 /** The subscriptions of a random graph: which are there from the start, come, go and pause while it runs. */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Catalog, EventBus, Handler, Subscription, WorkerHandlers } from 'lanebus';
+import type { Catalog, EventBus, Handler, SubscribeOptions, Subscription, WorkerHandlers } from 'lanebus';
 import type * as handlers from '../handlers/graph.js';
 import { optionsOf } from './catalog.js';
 import { deliver, type Stage } from './deliver.js';
@@ -27,13 +27,21 @@ export class Script {
   readonly #bus: EventBus<Catalog>;
   readonly #stage: Stage;
   readonly #handlers: WorkerHandlers<typeof handlers>;
+  readonly #failures: (plan: SubscriptionPlan) => SubscribeOptions;
   readonly #subscriptions = new Map<number, Subscription>();
   /** The next one last. */
   readonly #acts: Act[];
   /** What is not over: pauses, and subscriptions that come or go. */
   readonly #underWay: Promise<unknown>[] = [];
 
-  constructor(bus: EventBus<Catalog>, stage: Stage, workers: WorkerHandlers<typeof handlers>) {
+  /** @param failures What happens where a subscription's handler fails. */
+  constructor(
+    bus: EventBus<Catalog>,
+    stage: Stage,
+    workers: WorkerHandlers<typeof handlers>,
+    failures: (plan: SubscriptionPlan) => SubscribeOptions = () => ({}),
+  ) {
+    this.#failures = failures;
     this.#bus = bus;
     this.#stage = stage;
     this.#handlers = workers;
@@ -84,6 +92,7 @@ export class Script {
       : this.#handlers[`handle${index}` as 'handle1'];
     const options = {
       ...optionsOf(stage.plan, plan),
+      ...this.#failures(plan),
       ...(filter === 'predicate' && { filter: runsHere ? predicate : this.#handlers.predicate }),
     };
     const subscription = this.#bus.subscribe(names, handler as unknown as Handler, options);

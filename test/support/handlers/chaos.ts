@@ -2,7 +2,7 @@
 import { pbkdf2Sync } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getEnvironmentData } from 'node:worker_threads';
-import { faultOf, type Way } from '../../chaos/faults.js';
+import { failsAt, faultOf, type Way } from '../../chaos/faults.js';
 import { type Context, deliver, type Stage } from '../graphs/deliver.js';
 import type { GraphEvent } from '../graphs/events.js';
 import { Journal, journalKey } from '../graphs/journal.js';
@@ -22,7 +22,9 @@ function openStage(): Stage {
     journal: new Journal(getEnvironmentData(journalKey(seed)) as SharedArrayBuffer),
     meddle: ({ index }, { id }, { attempt }) => {
       const way = faultOf(seed, index, id, attempt);
-      return way === undefined ? undefined : act(way);
+      if (way !== undefined) return act(way);
+      if (failsAt(seed, index, id, attempt)) throw new Error(`event ${id} fails on try ${attempt}, as planned`);
+      return undefined;
     },
   };
 }

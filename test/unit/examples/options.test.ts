@@ -36,6 +36,12 @@ describe('the command line of the example', () => {
     expect(parse(...args)).toEqual(taken);
   });
 
+  it('makes a share of the four handlers fail, not of the pipeline', () => {
+    expect(parse('--faults', '0.25')).toMatchObject({ faults: 0.25 });
+    expect(parse('--faults', '0')).toMatchObject({ faults: 0 });
+    expect(refusal('--faults', '0.5', '--pipeline')).toContain('not with --pipeline');
+  });
+
   it.each([
     ['--threads', '0', 'from 1 to 64'],
     ['--threads', '65', 'from 1 to 64'],
@@ -46,6 +52,8 @@ describe('the command line of the example', () => {
     ['--rate', '1e3', 'from 0 to 100000000'],
     ['--instruments', '1001', 'from 1 to 1000'],
     ['--kill-every', '0', 'from 1 to 100000000'],
+    ['--faults', '1.5', 'a number from 0 to 1'],
+    ['--faults', 'some', 'a number from 0 to 1'],
     ['--seed', '4294967296', 'from 0 to 4294967295'],
     ['--feed', '', 'the path of a file'],
   ])('refuses %s %s, naming the flag, the value and what is accepted', (flag, value, accepted) => {
