@@ -44,7 +44,7 @@ export class ClaimedReader extends Reader {
   override get canRun(): boolean {
     const { subscription } = this;
     if (this.resumed.length > 0 && subscription.resumes) return true;
-    return this.#putOff < MAX_PUT_OFF && subscription.ready && this.hasNews && !this.waits;
+    return this.#putOff < MAX_PUT_OFF && this.hasNews && subscription.ready && !this.waits;
   }
 
   /** @returns The next record to deliver, or undefined when there is none before `end`. */

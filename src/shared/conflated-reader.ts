@@ -55,7 +55,7 @@ export class ConflatedReader {
   }
 
   get canRun(): boolean {
-    return this.subscription.ready && this.hasNews && !this.waits;
+    return this.hasNews && this.subscription.ready && !this.waits;
   }
 
   get waits(): boolean {

@@ -133,7 +133,7 @@ export class Reader {
   }
 
   get canRun(): boolean {
-    return this.subscription.ready && this.hasNews && !this.waits;
+    return this.hasNews && this.subscription.ready && !this.waits;
   }
 
   /** Whether what a dead thread has published comes first: its successor's events are later ones of the same publisher. */
