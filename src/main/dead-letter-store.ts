@@ -20,7 +20,9 @@ export interface Letter extends DeadLetterFailure {
 /** What the command line asks of the process that has a store open. */
 export interface ReplayRequest {
   readonly id: number;
+  /** Those that are to be replayed, and are marked so; and those that are not there, or on their way already. */
   readonly letters: readonly number[];
+  readonly refused: readonly number[];
   readonly to: 'subscription' | 'all';
   readonly rate: number;
 }

@@ -13,10 +13,9 @@ import { Piscina } from 'piscina';
 import { z } from 'zod';
 import type { ReplayReport } from '../shared/api.js';
 import type { EventType } from '../shared/catalog.js';
-import { packValue } from '../shared/codec-values.js';
 import { ErrorCode, type ErrorRecord, fromErrorRecord, LanebusError } from '../shared/errors.js';
 import type { DeadLetterStore, Letter, ReplayRequest } from './dead-letter-store.js';
-import { type Layout, LmdbLetters, type Write } from './lmdb-letters.js';
+import { type Layout, LmdbLetters, packRow, type Write } from './lmdb-letters.js';
 import { findProblems, integer, throwProblems } from './option-checks.js';
 
 export interface LmdbDeadLetterOptions {
@@ -119,8 +118,9 @@ class LmdbDeadLetterStore implements DeadLetterStore {
   }
 
   async put(letters: readonly Letter[]): Promise<void> {
-    const rows = letters.map(({ id, type, ...letter }) => {
-      return { id, bytes: packValue({ ...letter, layout: this.#layout(type) }) };
+    const rows = letters.map((letter) => {
+      const { id, type } = letter;
+      return { id, bytes: packRow(letter, this.#layout(type)) };
     });
     const layouts = this.#newLayouts;
     const evicted = await this.#write({ kind: 'put', rows, layouts, most: this.#maxLetters });

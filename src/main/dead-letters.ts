@@ -56,8 +56,8 @@ export class DeadLetterOffice implements DeadLetters {
   readonly #log: Logger;
   readonly #onKept: (letter: Letter) => void;
   #replayer: Replayer | undefined;
-  #nextId = 0;
-  #batch: { letter: Letter; done: () => void }[] = [];
+  #nextId = 1;
+  #batch: { readonly letter: Letter; readonly isNew: boolean; readonly done: () => void }[] = [];
   #writing: Promise<void> | undefined;
   #unkept = 0;
   #degraded = 0;
@@ -79,6 +79,7 @@ export class DeadLetterOffice implements DeadLetters {
   /** @throws what keeps the store from being used */
   open(replayer: Replayer): void {
     this.#store.open();
+    this.#nextId = this.#store.nextId;
     this.#replayer = replayer;
     // A process that ended while they were on their way has not told what became of them.
     const astray = [...this.#store.letters(1)].filter(({ replaying }) => replaying);
@@ -100,8 +101,9 @@ export class DeadLetterOffice implements DeadLetters {
       for (;;) {
         const request = await this.#store.takeRequest?.();
         if (request === undefined) return;
-        const report = await this.#replayEach(request, true);
-        await this.#store.answer?.(request.id, report);
+        const { replayed, refused } = await this.#replayEach(request, true);
+        const others = request.refused.map((id) => ({ id, why: 'it is not there, or is being replayed already' }));
+        await this.#store.answer?.(request.id, { replayed, refused: [...refused, ...others] });
       }
     } catch (error) {
       this.#log.error({ err: error }, 'a request to replay dead letters has failed');
@@ -135,19 +137,15 @@ export class DeadLetterOffice implements DeadLetters {
     return this.#degraded;
   }
 
+  /** For the next new letter. */
+  newId(): number {
+    return this.#nextId++;
+  }
+
   /** Keeps a letter, new or changed. @param done Called when it is kept: at once, or later. */
-  keep(content: Omit<Letter, 'id'> & { readonly id?: number }, done: () => void): void {
-    const isNew = content.id === undefined;
-    const letter: Letter = { ...content, id: content.id ?? this.#newId() };
+  keep(letter: Letter, isNew: boolean, done: () => void): void {
     this.#unkept++;
-    this.#batch.push({
-      letter,
-      done: () => {
-        this.#unkept--;
-        done();
-        if (isNew) this.#onKept(letter);
-      },
-    });
+    this.#batch.push({ letter, isNew, done });
     if (this.#writing === undefined) this.#write();
   }
 
@@ -193,7 +191,10 @@ export class DeadLetterOffice implements DeadLetters {
   }
 
   /** @param isMarked Whether they are marked `replaying` already. */
-  async #replayEach({ letters: ids, to, rate }: Omit<ReplayRequest, 'id'>, isMarked: boolean): Promise<ReplayReport> {
+  async #replayEach(
+    { letters: ids, to, rate }: Pick<ReplayRequest, 'letters' | 'to' | 'rate'>,
+    isMarked: boolean,
+  ): Promise<ReplayReport> {
     const refused: { id: number; why: string }[] = [];
     const begun = performance.now();
     let replayed = 0;
@@ -223,18 +224,17 @@ export class DeadLetterOffice implements DeadLetters {
     for (const letter of this.#matching(which)) yield toJson(toDeadLetter(letter));
   }
 
-  #newId(): number {
-    this.#nextId = Math.max(this.#nextId + 1, this.#store.nextId);
-    return this.#nextId;
-  }
-
   #write(): void {
     const batch = this.#batch;
     if (batch.length === 0) return;
     this.#batch = [];
     const letters = batch.map(({ letter }) => letter);
     const end = (): void => {
-      for (const { done } of batch) done();
+      this.#unkept -= batch.length;
+      for (const { letter, isNew, done } of batch) {
+        done();
+        if (isNew) this.#onKept(letter);
+      }
       this.onRoom();
     };
     let written: Promise<void> | undefined;
@@ -305,7 +305,7 @@ export class DeadLetterOffice implements DeadLetters {
     const marked = { ...letter, replaying: true };
     const mark = (changed: Letter): Promise<void> =>
       new Promise((resolve) => {
-        this.keep(changed, resolve);
+        this.keep(changed, false, resolve);
       });
     if (!isMarked) await mark(marked);
     const why = await this.#replayer(marked, to);

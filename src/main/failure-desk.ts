@@ -29,25 +29,42 @@ import type { Wiring } from './wiring.js';
 /** Longest time without a turn of the event loop while deliveries come back. In ms. */
 const SLICE_MS = 2;
 const MAX_TICKET = 2 ** 31 - 1;
+const NO_HISTORY: readonly DeadLetterFailure[] = [];
 
-/** A delivery that main has: it has come back, and has no outcome yet. */
-interface Case extends Published {
+/** A delivery that main has: it has come back, and has no outcome yet. A class: a spread of so many would take microseconds. */
+class Case {
   readonly record: SubscriptionRecord;
+  readonly published: Published;
   /** The letter that is replayed, if it is one. */
   readonly letter: Letter | undefined;
   /** Main's number of the try that is on its way; 0 while there is none. */
-  ticket: number;
+  ticket = 0;
   /** Tries that were started, failed, and cost their thread. */
-  attempt: number;
-  failures: number;
-  crashes: number;
+  attempt = 0;
+  failures = 0;
+  crashes = 0;
   error: ErrorRecord | undefined;
   /** On the bus's clock, in ms. */
-  firstFailedAt: number;
-  lastFailedAt: number;
-  thread: number;
+  firstFailedAt = 0;
+  lastFailedAt = 0;
+  thread = 0;
   /** When it is tried again. */
-  due: number;
+  due = 0;
+
+  constructor(record: SubscriptionRecord, published: Published, letter?: Letter) {
+    this.record = record;
+    this.published = published;
+    this.letter = letter;
+  }
+
+  get rank(): number {
+    return this.published.rank;
+  }
+
+  /** Hash of its key, where keys keep their order. */
+  get key(): number | undefined {
+    return this.published.key;
+  }
 }
 
 /** A notice that frees a key is on its way. */
@@ -175,30 +192,21 @@ export class FailureDesk {
     const type = record.types.find((one) => one.name === letter.type.name);
     if (type === undefined) return `subscription "${name}" does not want type "${letter.type.name}"`;
     const rank = laneOf(record.lanes, type.priority);
-    const one: Case = {
-      record,
-      letter,
+    const { publisher, sequence, publishedAt, cause, payload, symbols } = letter;
+    const published = {
       rank,
-      parcel: { type, payload: letter.payload, symbols: letter.symbols },
+      parcel: { type, payload, symbols },
       key: undefined,
-      publisher: letter.publisher,
-      sequence: letter.sequence,
-      publishedAt: fromEpoch(letter.publishedAt),
-      cause: letter.cause && {
-        publisher: letter.cause.publisher,
-        rank: record.lanes.findIndex((lane) => lane.name === letter.cause?.lane),
-        sequence: letter.cause.sequence,
+      publisher,
+      sequence,
+      publishedAt: fromEpoch(publishedAt),
+      cause: cause && {
+        publisher: cause.publisher,
+        rank: record.lanes.findIndex((lane) => lane.name === cause.lane),
+        sequence: cause.sequence,
       },
-      ticket: 0,
-      attempt: 0,
-      failures: 0,
-      crashes: 0,
-      error: undefined,
-      firstFailedAt: 0,
-      lastFailedAt: 0,
-      thread: 0,
-      due: 0,
     };
+    const one = new Case(record, published, letter);
     record.owe(rank, 1);
     record.returned++;
     this.#keepTrying(one);
@@ -316,20 +324,7 @@ export class FailureDesk {
 
   #open(record: SubscriptionRecord, published: Published): Case {
     record.returned++;
-    return {
-      ...published,
-      record,
-      letter: undefined,
-      ticket: 0,
-      attempt: 0,
-      failures: 0,
-      crashes: 0,
-      error: undefined,
-      firstFailedAt: 0,
-      lastFailedAt: 0,
-      thread: 0,
-      due: 0,
-    };
+    return new Case(record, published);
   }
 
   #fail(one: Case, reason: 'failed' | 'final' | 'undecodable' | 'timedOut'): void {
@@ -467,7 +462,8 @@ export class FailureDesk {
   }
 
   #transmit(one: Case, ticket: number, releases: boolean): void {
-    const { record, rank, parcel, attempt, publisher, sequence, publishedAt, cause } = one;
+    const { record, rank, published, attempt } = one;
+    const { parcel, publisher, sequence, publishedAt, cause } = published;
     record.retries ??= this.#openLanes(record);
     const holds = one.key !== undefined;
     const trailer = { ticket, releases, holds, attempt: attempt + 1, publisher, sequence, publishedAt, cause };
@@ -536,16 +532,23 @@ export class FailureDesk {
   #conclude(one: Case, outcome: Outcome, reason: DeadLetterReason): void {
     const { record, rank } = one;
     this.#stopTrying(one);
-    this.#office.keep(this.#letterFor(one, reason), () => {
+    const letter = this.#letterFor(one, reason);
+    this.#office.keep(letter, one.letter === undefined, () => {
       record.count(rank, outcome);
       record.returned--;
     });
     this.#leaveQueue(one);
   }
 
-  #letterFor(one: Case, reason: DeadLetterReason): Omit<Letter, 'id'> & { readonly id?: number } {
-    const { record, rank, parcel, letter, cause } = one;
-    const failure: DeadLetterFailure = {
+  #letterFor(one: Case, reason: DeadLetterReason): Letter {
+    const { record, rank, published, letter } = one;
+    const { parcel, cause } = published;
+    return {
+      id: letter?.id ?? this.#office.newId(),
+      subscription: { id: record.id, name: record.name },
+      type: parcel.type,
+      payload: parcel.payload,
+      symbols: parcel.symbols,
       reason,
       error: one.error,
       attempts: one.failures,
@@ -555,23 +558,13 @@ export class FailureDesk {
       lastFailedAt: toEpoch(one.lastFailedAt),
       setAsideAt: Date.now(),
       thread: one.thread,
-    };
-    if (letter !== undefined) {
-      return { ...letter, ...failure, replaying: false, history: [...letter.history, failureOf(letter)] };
-    }
-    return {
-      ...failure,
-      subscription: { id: record.id, name: record.name },
-      type: parcel.type,
-      payload: parcel.payload,
-      symbols: parcel.symbols,
       lane: record.lanes[rank].name,
-      publisher: one.publisher,
-      sequence: one.sequence,
-      publishedAt: toEpoch(one.publishedAt),
+      publisher: published.publisher,
+      sequence: published.sequence,
+      publishedAt: toEpoch(published.publishedAt),
       cause: cause && { lane: record.lanes[cause.rank].name, publisher: cause.publisher, sequence: cause.sequence },
       replaying: false,
-      history: [],
+      history: letter === undefined ? NO_HISTORY : [...letter.history, failureOf(letter)],
     };
   }
 
@@ -585,7 +578,7 @@ export class FailureDesk {
   #forget(one: Case): void {
     this.#stopTrying(one);
     one.record.returned--;
-    if (one.letter !== undefined) this.#office.keep({ ...one.letter, replaying: false }, () => undefined);
+    if (one.letter !== undefined) this.#office.keep({ ...one.letter, replaying: false }, false, () => undefined);
   }
 
   #isEnding({ state }: SubscriptionRecord): boolean {

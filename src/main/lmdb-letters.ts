@@ -39,6 +39,9 @@ interface Owner {
 }
 
 /** What is written, each in one transaction, and what that comes to. */
+/** What others leave for the bus. */
+type Asked = Omit<ReplayRequest, 'id' | 'refused'>;
+
 export type Write =
   | { readonly kind: 'own'; readonly pid: number }
   | { readonly kind: 'disown' }
@@ -49,7 +52,7 @@ export type Write =
       readonly most: number;
     }
   | { readonly kind: 'remove'; readonly ids: readonly number[] }
-  | { readonly kind: 'request'; readonly request: Omit<ReplayRequest, 'id'> }
+  | { readonly kind: 'request'; readonly request: Asked }
   | { readonly kind: 'take' }
   | { readonly kind: 'answer'; readonly id: number; readonly report: ReplayReport };
 
@@ -58,7 +61,7 @@ export class LmdbLetters {
   readonly #root: RootDatabase;
   readonly #rows: Database<Uint8Array, number>;
   readonly #layouts: Database<Layout, string>;
-  readonly #requests: Database<Omit<ReplayRequest, 'id'>, number>;
+  readonly #requests: Database<Asked, number>;
   readonly #results: Database<ReplayReport, number>;
   readonly #meta: Database<unknown, string>;
   readonly #types = new Map<string, EventType>();
@@ -193,22 +196,26 @@ export class LmdbLetters {
   /** Marks a request's letters and takes the request away: who takes it carries it out, and nobody else does. */
   #take(): ReplayRequest | undefined {
     for (const { key: id, value: request } of this.#requests.getRange({ limit: 1 })) {
+      const [letters, refused]: [number[], number[]] = [[], []];
       for (const letter of request.letters) {
         const bytes = this.#rows.get(letter);
-        if (bytes === undefined) continue;
-        const row = unpackCopy(bytes.slice()) as object;
-        this.#rows.putSync(letter, packValue({ ...row, replaying: true }));
+        const row = bytes && this.#toLetter(letter, bytes);
+        // One that is on its way already, by a request before this one, is not sent twice.
+        if (bytes === undefined || row === undefined || row.replaying) {
+          refused.push(letter);
+          continue;
+        }
+        letters.push(letter);
+        this.#rows.putSync(letter, packRow({ ...row, replaying: true }, layoutIn(bytes)));
       }
       this.#requests.removeSync(id);
-      return { id, ...request };
+      return { ...request, id, letters, refused };
     }
     return undefined;
   }
 
   #toLetter(id: number, bytes: Uint8Array): Letter {
-    // The database reads into memory that it uses again.
-    const row = unpackCopy(bytes.slice()) as Omit<Letter, 'id' | 'type'> & { readonly layout: string };
-    const { layout, ...letter } = row;
+    const { layout, letter } = unpackRow(bytes);
     let type = this.#types.get(layout);
     if (type === undefined) {
       const found = this.#layouts.get(layout);
@@ -222,6 +229,45 @@ export class LmdbLetters {
   #refusal(why: string): LanebusError {
     return new LanebusError(ErrorCode.DEAD_LETTER_STORE, `dead letters in ${this.#path}: ${why}`);
   }
+}
+
+/** What a row has, in this order: names would take more room, and more time, than the values. */
+const COLUMNS = [
+  'subscription',
+  'payload',
+  'symbols',
+  'reason',
+  'error',
+  'attempts',
+  'started',
+  'crashes',
+  'firstFailedAt',
+  'lastFailedAt',
+  'setAsideAt',
+  'thread',
+  'lane',
+  'publisher',
+  'sequence',
+  'publishedAt',
+  'cause',
+  'replaying',
+  'history',
+] as const satisfies readonly (keyof Letter)[];
+type Columns = Pick<Letter, (typeof COLUMNS)[number]>;
+
+/** @param layout Name of the layout of its type. */
+export function packRow(letter: Columns, layout: string): Uint8Array {
+  return packValue([layout, ...COLUMNS.map((column) => letter[column])]);
+}
+
+function unpackRow(bytes: Uint8Array): { readonly layout: string; readonly letter: Columns } {
+  // The database reads into memory that it uses again.
+  const [layout, ...values] = unpackCopy(bytes.slice()) as [string, ...unknown[]];
+  return { layout, letter: Object.fromEntries(COLUMNS.map((column, index) => [column, values[index]])) as Columns };
+}
+
+function layoutIn(bytes: Uint8Array): string {
+  return unpackRow(bytes).layout;
 }
 
 function entriesOf(database: Database): number {

@@ -502,8 +502,7 @@ export class Dispatcher {
     if (timed) this.#stopTiming(delivery);
     else delivery.startedAt = 0;
     if (delivery.reader.missed !== 0) keepMissed(delivery);
-    this.#logFailure(delivery, error, undecodable);
-    return this.#return(delivery, reasonOf(error, undecodable), packError(error));
+    return this.#return(delivery, reasonOf(error, undecodable), this.#describe(delivery, error, undecodable));
   }
 
   /** D2 to D6 for what a conflated event replaces: it has its outcome, whatever becomes of the event itself. */
@@ -580,8 +579,8 @@ export class Dispatcher {
     }
     if (serial !== delivery.serial) return;
     if (failure !== undefined) {
-      this.#logFailure(delivery, failure.error, false);
-      await this.#goBack(delivery, reasonOf(failure.error, false), packError(failure.error));
+      const { error } = failure;
+      await this.#goBack(delivery, reasonOf(error, false), this.#describe(delivery, error, false));
     } else if (delivery.trailer !== undefined) {
       await this.#goBack(delivery, 'processed');
     } else {
@@ -605,11 +604,15 @@ export class Dispatcher {
     this.#control.deliveryEnded();
   }
 
-  #logFailure(delivery: Delivery, error: unknown, undecodable: boolean): void {
+  /** Logs what was thrown. @returns It, packed. */
+  #describe(delivery: Delivery, thrown: unknown, undecodable: boolean): Uint8Array {
     const { subscription, reader, context } = delivery;
+    const err = toErrorRecord(thrown); // a Proxy, or a getter, may throw where the logger looks
+    const packed = packError(err);
+    if (!subscription.logsErrors) return packed;
     subscription.log.error(
       {
-        err: toErrorRecord(error), // a Proxy, or a getter, may throw where the logger looks
+        err,
         event: undecodable ? undefined : eventOf(delivery),
         lane: reader.laneName,
         sequence: context.sequence,
@@ -617,6 +620,7 @@ export class Dispatcher {
       },
       undecodable ? 'event cannot be decoded' : 'handler failed',
     );
+    return packed;
   }
 }
 

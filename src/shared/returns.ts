@@ -17,7 +17,7 @@
 import { PublishClock, now } from './clock.js';
 import { packValue, unpackCopy } from './codec-values.js';
 import type { Delivery } from './delivery.js';
-import { type ErrorRecord, toErrorRecord } from './errors.js';
+import type { ErrorRecord } from './errors.js';
 import { Lane, LaneView, recordBytes } from './lane.js';
 import {
   ConsumerBlock,
@@ -25,12 +25,14 @@ import {
   HEADER_BYTES,
   LaneWord,
   MAX_RECORD_BYTES,
+  PADDING_TYPE,
   ProducerBlock,
   SubscriptionBlock,
   TYPE_MASK,
 } from './layout.js';
 import type { Memory } from './memory.js';
 import { Parker, ring } from './parking.js';
+import { distance } from './sequence.js';
 
 /** Why a delivery goes back. The first four are failures. */
 export const RETURN_REASONS = [
@@ -199,6 +201,7 @@ export class ReturnReader {
   readonly spec: ReturnSpec;
   readonly #lane: LaneView;
   readonly #gate: SubscriptionBlock;
+  readonly #flushBytes: number;
   /** Where its writer, which was given up, stood: what it writes later is nothing. */
   #end: number | undefined;
 
@@ -208,6 +211,7 @@ export class ReturnReader {
     const block = ProducerBlock.create(shape);
     this.#gate = SubscriptionBlock.create({ lanes: 1, addresses: 1, flights: 1 });
     this.#lane = new LaneView(block, 0);
+    this.#flushBytes = capacityBytes >> 2;
     this.spec = { lane: block.source, gate: this.#gate.source, desk };
   }
 
@@ -228,20 +232,34 @@ export class ReturnReader {
     this.#end = end;
   }
 
-  /** Hands over all there is, in order. @param take Copies what it needs: the room is free when it returns. */
+  /**
+   * Hands over all there is, in order. Room is given back for some at a time: a thread that waits for it would otherwise be
+   * woken for each.
+   * @param take Copies what it needs. Returns whether it has taken it, and wants the next one.
+   */
   drain(take: (returned: Returned) => boolean): void {
     const { memory } = this.#lane;
-    const { words } = this.#gate;
-    const gating = this.#gate.gatingIndex(0);
-    for (;;) {
-      const position = this.#position;
-      if (position === (this.#end ?? this.#lane.end())) return;
-      const at = this.#lane.offset(position);
-      const isEvent = (memory.i32[at >> 2] & TYPE_MASK) !== 0;
-      if (isEvent && !take(this.#read(at + HEADER_BYTES))) return;
-      Atomics.store(words, gating, this.#lane.next(position));
-      this.#lane.ringProducer();
+    let position = this.#position;
+    const end = this.#end ?? this.#lane.end();
+    let flushed = position;
+    try {
+      while (position !== end) {
+        const at = this.#lane.offset(position);
+        const isEvent = (memory.i32[at >> 2] & TYPE_MASK) !== PADDING_TYPE;
+        if (isEvent && !take(this.#read(at + HEADER_BYTES))) break;
+        position = this.#lane.next(position);
+        if (distance(position, flushed) < this.#flushBytes) continue;
+        this.#giveBack(position);
+        flushed = position;
+      }
+    } finally {
+      if (position !== flushed) this.#giveBack(position);
     }
+  }
+
+  #giveBack(position: number): void {
+    Atomics.store(this.#gate.words, this.#gate.gatingIndex(0), position);
+    this.#lane.ringProducer();
   }
 
   #read(at: number): Returned {
@@ -264,9 +282,8 @@ export class ReturnReader {
   }
 }
 
-/** What was thrown, in so many bytes as it may have. */
-export function packError(thrown: unknown): Uint8Array {
-  const { name, code, message, stack } = toErrorRecord(thrown);
+/** An error, in so many bytes as it may have. */
+export function packError({ name, code, message, stack }: ErrorRecord): Uint8Array {
   const texts = [
     cut(name, MAX_NAME),
     code && cut(code, MAX_NAME),

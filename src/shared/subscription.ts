@@ -14,6 +14,7 @@ import {
   TimingWord,
   TYPE_MASK,
 } from './layout.js';
+import type { Logger } from './logger.js';
 import type { Outbox } from './outbox.js';
 import { Quarantine } from './quarantine.js';
 import type { AnyReader, Open } from './reader.js';
@@ -78,6 +79,8 @@ export class LocalSubscription {
   readonly stats: Float64Array;
   readonly outbox: Outbox;
   readonly log: HandlerLogger;
+  /** Whether its failures are written somewhere: to collect what is written takes as long as the rest. */
+  readonly logsErrors: boolean;
   /** Index of the thread: 0 is the bus's own. */
   readonly thread: number;
   readonly laneNames: readonly string[];
@@ -127,6 +130,7 @@ export class LocalSubscription {
     this.stats = this.block.stats;
     this.outbox = outbox;
     this.log = log;
+    this.logsErrors = (log as Partial<Logger>).isLevelEnabled?.('error') ?? true;
     this.thread = thread;
     this.laneNames = laneNames;
     this.quarantine = quarantine;
