@@ -1,10 +1,16 @@
 // Compiled, never run: the packed types as a strict TypeScript project sees them, without skipLibCheck.
-import { createBus, LanebusError, workerHandlers } from 'lanebus';
+import { createBus, type DeadLetter, LanebusError, NonRetryableError, workerHandlers } from 'lanebus';
+import { lmdbDeadLetters } from 'lanebus/dead-letters-lmdb';
 import { catalog, onOrder } from './typed-handlers.js';
 
 const bus = createBus(catalog, { threads: 2, logger: false, lanes: { market: { whenFull: 'reject' } } });
 const handlers = workerHandlers<typeof import('./typed-handlers.js')>(new URL('./typed-handlers.js', import.meta.url));
-const subscription = bus.subscribe('TICK', handlers.onTick, { name: 'ticks', timeoutMs: 500 });
+const subscription = bus.subscribe('TICK', handlers.onTick, {
+  ...{ name: 'ticks', timeoutMs: 500, maxFailures: 3, onMaxFailures: 'pause' },
+  retry: { attempts: 3, backoffMs: 10, retryIf: (error, attempts) => error.code !== 'E_FATAL' && attempts < 3 },
+});
+const letters: DeadLetter[] = bus.deadLetters.list({ type: 'TICK', reason: 'failed' });
+void lmdbDeadLetters({ path: 'letters' });
 bus.subscribe(['HALT', 'TICK'], (event) => {
   const told: string = event.type === 'HALT' ? event.reason : event.symbol;
   void told;
@@ -27,4 +33,4 @@ await bus.start();
 await bus.publish({ type: 'ORDER', id: 1n, side: 'buy' });
 const exact: boolean = subscription.metrics().exact;
 const report = await bus.stop({ timeoutMs: 1000 });
-export const summary = [exact, report.discarded, bus.metrics().lanes['market']?.published, LanebusError.name];
+export const summary = [exact, report.discarded, bus.metrics().lanes['market']?.published, LanebusError.name, letters.length, new NonRetryableError().retryable];

@@ -68,6 +68,9 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     this.#log = createLogger(options.logger, { name: 'lanebus' });
     this.#notices = new NoticeBoard(this.#log);
     this.#incarnations = new Incarnations(catalog, options, this.#log, this.#notices);
+    this.#incarnations.wiring.meter.onHigh = (notice) => {
+      this.#notices.post('laneHighWatermark', notice);
+    };
     this.#incarnations.onDisabled = (record) => {
       this.#handles.get(record)?.unsubscribe();
     };
@@ -98,19 +101,13 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     this.#incarnations.state = 'running';
     this.#incarnations.engine.outbox.open();
     this.#watchdog = new Watchdog(this.#incarnations, this.#options.watchdogIntervalMs, () => {
+      this.#endSpent();
+      this.#incarnations.breakers.look();
       if (!this.#incarnations.wiring.hasNews()) return;
       this.#incarnations.wiring.wakeSkippers();
-      this.#incarnations.wiring.meter.sample(
-        this.#incarnations.wiring.producers,
-        this.#incarnations.wiring.records,
-        (notice) => {
-          this.#notices.post('laneHighWatermark', notice);
-        },
-      );
+      this.#incarnations.wiring.meter.sample(this.#incarnations.wiring.producers, this.#incarnations.wiring.records);
       this.#incarnations.desk.drainAll(); // what has come back from lanes that are about to be forgotten
-      this.#incarnations.breakers.look();
       this.#incarnations.wiring.recycle();
-      this.#endSpent();
     });
     const rouse = (): void => this.#watchdog?.rouse();
     this.#incarnations.engine.outbox.onWake = rouse;
@@ -324,6 +321,7 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
     this.#state = 'stopping';
     this.#incarnations.engine.outbox.refuse(stoppedError('publish'));
     await this.#incarnations.stop(0);
+    this.#incarnations.desk.silenceAll();
     await this.#incarnations.deadLetters.close();
     this.#state = 'stopped';
     this.#incarnations.state = 'stopped';

@@ -15,6 +15,8 @@ export class LaneMeter {
   readonly #catalog: Catalog;
   readonly #lanes: readonly ResolvedLane[];
   readonly #watermarks: number[];
+  /** Told of each lane that has passed its high watermark since the last sample. */
+  onHigh: (notice: BusNotices['laneHighWatermark']) => void = () => undefined;
   /** Ranks of the lanes that were told to be high. */
   readonly #high = new Map<Producer, Set<number>>();
   /** Counts of producers that are gone. */
@@ -39,12 +41,8 @@ export class LaneMeter {
     });
   }
 
-  /** A sample of the depths, for the high watermarks. @param onHigh Told of each lane that has passed its own since the last one. */
-  sample(
-    producers: readonly Producer[],
-    records: readonly SubscriptionRecord[],
-    onHigh: (notice: BusNotices['laneHighWatermark']) => void = () => undefined,
-  ): void {
+  /** A sample of the depths, for the high watermarks. */
+  sample(producers: readonly Producer[], records: readonly SubscriptionRecord[]): void {
     for (const producer of producers) {
       this.#lanes.forEach(({ name, highWatermark }, rank) => {
         const depthBytes = this.#depth(producer, rank, records).bytes;
@@ -54,7 +52,7 @@ export class LaneMeter {
         const mark = highWatermark * capacityBytes;
         if (depthBytes >= mark && !high.has(rank)) {
           this.#high.set(producer, high.add(rank));
-          onHigh({ lane: name, thread: producer.thread, depthBytes, capacityBytes });
+          this.onHigh({ lane: name, thread: producer.thread, depthBytes, capacityBytes });
         } else if (depthBytes < mark * LOW_SHARE) high.delete(rank);
       });
     }

@@ -2,6 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { BusNotices } from 'lanebus';
 import { describe, expect, it } from 'vitest';
 import type * as crash from '../support/handlers/crash.js';
@@ -76,6 +77,31 @@ describe('a notice', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  it('tells of a lane that has passed its high watermark, once, and again when it has been low', async () => {
+    const bus = newBus({ lanes: { market: { capacityBytes: 1024, highWatermark: 0.5 } } });
+    const high: BusNotices['laneHighWatermark'][] = [];
+    bus.on('laneHighWatermark', (notice) => high.push(notice));
+    const jobs = bus.subscribe('JOB', onJob);
+    await bus.start();
+    const fill = async (): Promise<void> => {
+      jobs.pause();
+      while (bus.metrics().lanes.market.depthBytes < 512) await bus.publish({ type: 'JOB', n: 1, act: '' });
+    };
+    await fill();
+    await until(() => high.length === 1, 'the notice');
+    expect(high).toEqual([
+      { lane: 'market', thread: 0, depthBytes: expect.any(Number) as number, capacityBytes: 1024 },
+    ]);
+    expect(high[0].depthBytes).toBeGreaterThanOrEqual(512);
+    jobs.resume();
+    await bus.drain();
+    await bus.publish({ type: 'ORDER', n: 1, symbol: 'A' }); // news, for the next sample
+    await sleep(150);
+    await fill();
+    await until(() => high.length === 2, 'the second notice');
+    jobs.resume();
   });
 
   it('of no such name, or for no function, is refused', () => {

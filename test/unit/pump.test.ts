@@ -36,6 +36,38 @@ function noteOrder(test: TestEngine, act: (event: TestEvent, publish: (event: Te
 
 const nothing = (): void => undefined;
 
+describe('a failure of the pump itself', () => {
+  it('ends its run, unless somebody is told: then it goes on where it was, after what that takes', async () => {
+    const test = engineWith();
+    const order = noteOrder(test, nothing);
+    const { dispatcher } = test.engine.pump;
+    const burst = dispatcher.burst.bind(dispatcher);
+    let faults = 0;
+    dispatcher.burst = (reader, limit) => {
+      if (faults++ < 2) throw new Error('a fault of ours');
+      return burst(reader, limit);
+    };
+    const told: unknown[] = [];
+    test.engine.pump.onFault = async (error) => {
+      told.push(String(error));
+      await turn();
+    };
+    for (const n of [1, 2]) await test.publish('TICK', n);
+    test.start();
+    await test.drained();
+    expect(order).toEqual(['TICK 1', 'TICK 2']);
+    expect(told).toEqual(['Error: a fault of ours', 'Error: a fault of ours']);
+
+    const other = engineWith();
+    noteOrder(other, nothing);
+    other.engine.pump.dispatcher.burst = () => {
+      throw new Error('a fault of ours');
+    };
+    await other.publish('TICK', 1);
+    await expect(other.engine.pump.run()).rejects.toThrow('a fault of ours');
+  });
+});
+
 describe('strict priority', () => {
   it('runs what waits in the order of urgency, and within a lane in the order of publishing', async () => {
     const test = engineWith();
