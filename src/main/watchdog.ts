@@ -19,7 +19,14 @@
  */
 import inspector from 'node:inspector';
 import { now } from '../shared/clock.js';
-import { ADDRESS_MASK, type ConsumerBlock, ConsumerWord, FlightWord, WAITING_BIT } from '../shared/layout.js';
+import {
+  ADDRESS_MASK,
+  type ConsumerBlock,
+  ConsumerWord,
+  FlightWord,
+  RETURN_ROOM_BIT,
+  WAITING_BIT,
+} from '../shared/layout.js';
 import { PARKED } from '../shared/parking.js';
 import type { Incarnations } from './incarnations.js';
 import type { Member } from './member.js';
@@ -205,6 +212,8 @@ export class Watchdog {
       const lane = Atomics.load(words, FlightWord.laneIndex(flight));
       const tag = lane & ADDRESS_MASK;
       if (tag === 0) continue;
+      // It has come to its end, and only waits until main has taken it: see returns.ts.
+      if ((Atomics.load(words, FlightWord.roomIndex(flight)) & RETURN_ROOM_BIT) !== 0) continue;
       const position = Atomics.load(words, FlightWord.positionIndex(flight));
       const waiting = (lane & WAITING_BIT) !== 0;
       const before = this.#watches.get(member)?.[flight];

@@ -6,14 +6,16 @@ import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type BusOptions, createBus, defineEvents, f64, i32, symbol, text } from 'lanebus';
-import type { DeadLetter, DeadLetters, EventBus, Subscription } from 'lanebus';
+import type { DeadLetter, DeadLetters, DeadLetterStore, EventBus, Letter, Subscription } from 'lanebus';
 import { lmdbDeadLetters } from 'lanebus/dead-letters-lmdb';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { C, Job } from '../support/handlers/catalog.js';
 import type * as retried from '../support/handlers/retried.js';
 import { expectExact, handlersOf, moduleUrl, newBus, range } from './buses.js';
+import { until } from './kills.js';
 
 const { onJob } = handlersOf<typeof retried>('retried');
 const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -192,6 +194,96 @@ describe.each(STORES)('dead letters in %s', (store) => {
       [1, false],
       [2, false],
     ]);
+  });
+});
+
+describe('a store that is slower than the failures', () => {
+  /** Keeps each batch after a while. */
+  class SlowStore implements DeadLetterStore {
+    readonly kept = new Map<number, Letter>();
+    readonly evicted = 0;
+    most = 0;
+    readonly #ms: number;
+
+    constructor(ms: number) {
+      this.#ms = ms;
+    }
+
+    open(): void {
+      // It is open.
+    }
+
+    close(): Promise<void> {
+      return Promise.resolve();
+    }
+
+    get size(): number {
+      return this.kept.size;
+    }
+
+    get nextId(): number {
+      return 1;
+    }
+
+    get(id: number): Letter | undefined {
+      return this.kept.get(id);
+    }
+
+    letters(from: number): Iterable<Letter> {
+      return [...this.kept.values()].filter(({ id }) => id >= from);
+    }
+
+    async put(letters: readonly Letter[]): Promise<void> {
+      this.most = Math.max(this.most, letters.length);
+      await sleep(this.#ms);
+      for (const letter of letters) this.kept.set(letter.id, letter);
+    }
+
+    async remove(ids: readonly number[]): Promise<void> {
+      await sleep(1);
+      for (const id of ids) this.kept.delete(id);
+    }
+  }
+
+  it('holds the failing subscriptions back, and nothing is lost, doubled or taken for hung', async () => {
+    const deadLetterStore = new SlowStore(120);
+    const bus = newBus({ threads: 2, deadLetterStore, timeoutMs: 40, graceMs: 0 });
+    const pool = bus.subscribe('JOB', onJob, { name: 'pool', threads: 2, order: 'none' });
+    const own = bus.subscribe('JOB', () => Promise.reject(new Error('no')), { name: 'own' });
+    let told = 0;
+    bus.on('deadLetter', () => told++);
+    await bus.start();
+    const events = 20_000;
+    for (const n of range(events)) await bus.publish({ type: 'JOB', n, act: 'fail' });
+    await bus.drain();
+    for (const subscription of [pool, own]) {
+      expect(subscription.metrics()).toMatchObject({ owed: events, failed: events, timedOut: 0, redelivered: 0 });
+    }
+    expect(deadLetterStore.most).toBeLessThan(10_000);
+    const letters = [...deadLetterStore.kept.values()];
+    expect(letters).toHaveLength(2 * events);
+    for (const name of ['pool', 'own']) {
+      const sequences = letters
+        .filter(({ subscription }) => subscription.name === name)
+        .map(({ sequence }) => sequence);
+      expect(new Set(sequences).size).toBe(events);
+    }
+    await until(() => told === 2 * events, 'all notices');
+    expect(bus.metrics().threads.map(({ incarnation }) => incarnation)).toEqual([0, 0, 0]);
+    expectExact(bus.metrics());
+  }, 60_000);
+
+  it('has every letter that was counted when the bus has stopped', async () => {
+    const deadLetterStore = new SlowStore(50);
+    const bus = newBus({ deadLetterStore });
+    const jobs = bus.subscribe('JOB', onJob);
+    await bus.start();
+    for (const n of range(3_000)) await bus.publish({ type: 'JOB', n, act: 'fail' });
+    await bus.stop({ timeoutMs: 1 });
+    const { owed, failed, discarded } = jobs.metrics();
+    expect(deadLetterStore.kept.size).toBe(failed);
+    expect(failed + discarded).toBe(owed);
+    expectExact(bus.metrics());
   });
 });
 
