@@ -30,6 +30,8 @@ const { rounds, seed } = program.opts<{ rounds: number; seed: number }>();
 const random = new SeededRandom(seed);
 const folder = mkdtempSync(join(tmpdir(), 'lanebus-durability-'));
 const path = join(folder, 'letters');
+/** Rounds with one store: each looks at all letters of those before. */
+const ROUNDS_EACH = 20;
 
 const isSound = (): boolean => problems.length === 0;
 /** Events by their numbers, of letters that were acknowledged. */
@@ -68,17 +70,22 @@ async function check(): Promise<number> {
 }
 
 try {
-  let stored = 0;
+  let [stored, told] = [0, 0];
   for (let round = 1; round <= rounds && isSound(); round++) {
+    if (round % ROUNDS_EACH === 1) {
+      rmSync(path, { recursive: true, force: true });
+      told += acknowledged.size;
+      acknowledged.clear();
+    }
     const child = spawn(process.execPath, [CHILD, path, String(round * 1_000_000)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let timer: NodeJS.Timeout | undefined;
-    let told = '';
+    let cut = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       // A line that the kill has cut may end in the middle of a number.
-      const lines = (told + text).split('\n');
-      told = lines.pop() ?? '';
+      const lines = (cut + text).split('\n');
+      cut = lines.pop() ?? '';
       for (const n of lines.flatMap((line) => line.split(' '))) acknowledged.add(Number(n));
       timer ??= setTimeout(() => child.kill('SIGKILL'), random.next() * MAX_LIFE_MS);
     });
@@ -86,7 +93,7 @@ try {
     if (signal === 'SIGKILL') kills++;
     else problems.push(`the process ended by itself with code ${code}`);
     stored = await check();
-    const state = `${kills} kills, ${acknowledged.size.toLocaleString('en-US')} letters acknowledged, ${stored.toLocaleString('en-US')} stored, ${problems.length} problems`;
+    const state = `${kills} kills, ${(told + acknowledged.size).toLocaleString('en-US')} letters acknowledged, ${stored.toLocaleString('en-US')} in the store now, ${problems.length} problems`;
     if (process.stdout.isTTY) logUpdate(state);
     else if (round === rounds || !isSound()) process.stdout.write(`durability: ${state}\n`);
   }
