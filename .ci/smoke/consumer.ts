@@ -33,4 +33,11 @@ await bus.start();
 await bus.publish({ type: 'ORDER', id: 1n, side: 'buy' });
 const exact: boolean = subscription.metrics().exact;
 const report = await bus.stop({ timeoutMs: 1000 });
-export const summary = [exact, report.discarded, bus.metrics().lanes['market']?.published, LanebusError.name, letters.length, new NonRetryableError().retryable];
+export const summary = [
+  exact,
+  report.discarded,
+  bus.metrics().lanes['market']?.published,
+  LanebusError.name,
+  letters.length,
+  new NonRetryableError().retryable,
+];
