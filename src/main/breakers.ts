@@ -68,6 +68,8 @@ export class Breakers {
     const { state } = record.circuit;
     const watched = this.#watched.get(record) ?? { state: 'closed', probes: 0, timer: undefined };
     const before = watched.state;
+    // Who saw another one's probe sleeps, and that probe may have come to nothing.
+    if (state === 'halfOpen' && !record.drained) this.#nudge(record);
     watched.state = state === 'probing' ? 'halfOpen' : state;
     if (watched.state === before) return;
     this.#watched.set(record, watched);
@@ -91,8 +93,9 @@ export class Breakers {
     this.#notices.post('circuitOpened', { subscription, failures, coolDownMs });
     clearTimeout(watched.timer);
     watched.timer = setTimeout(() => {
+      // Before it is: a probe may start, and fail, at once.
+      watched.state = 'halfOpen';
       circuit.halfOpen();
-      this.#see(record);
       this.#nudge(record);
     }, coolDownMs);
     watched.timer.unref();

@@ -106,7 +106,6 @@ class ParallelBus<C extends Catalog> implements EventBus<C> {
       if (!this.#incarnations.wiring.hasNews()) return;
       this.#incarnations.wiring.wakeSkippers();
       this.#incarnations.wiring.meter.sample(this.#incarnations.wiring.producers, this.#incarnations.wiring.records);
-      this.#incarnations.desk.drainAll(); // what has come back from lanes that are about to be forgotten
       this.#incarnations.wiring.recycle();
     });
     const rouse = (): void => this.#watchdog?.rouse();

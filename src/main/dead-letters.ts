@@ -60,6 +60,7 @@ export class DeadLetterOffice implements DeadLetters {
   #batch: { readonly letter: Letter; readonly isNew: boolean; readonly done: () => void }[] = [];
   #writing: Promise<void> | undefined;
   #unkept = 0;
+  readonly #underWay = new Set<number>();
   #degraded = 0;
   /** When it was last told that letters cannot be stored. */
   #toldAt = -Infinity;
@@ -83,7 +84,7 @@ export class DeadLetterOffice implements DeadLetters {
     this.#replayer = replayer;
     // A process that ended while they were on their way has not told what became of them.
     const astray = [...this.#store.letters(1)].filter(({ replaying }) => replaying);
-    if (astray.length > 0) void this.#store.put(astray.map((letter) => ({ ...letter, replaying: false })));
+    for (const letter of astray) this.keep({ ...letter, replaying: false }, false, () => undefined);
   }
 
   /** Carries out what other processes have asked for, from now on. */
@@ -247,9 +248,14 @@ export class DeadLetterOffice implements DeadLetters {
       end();
       return;
     }
-    const kept = written.catch((error: unknown) => {
-      this.#degrade(letters, error);
-    });
+    const kept = written.then(
+      () => {
+        this.#fallback.remove(letters.map(({ id }) => id));
+      },
+      (error: unknown) => {
+        this.#degrade(letters, error);
+      },
+    );
     const writing = kept.then(end).then(() => {
       if (this.#writing === writing) this.#writing = undefined;
       if (this.#writing === undefined) this.#write();
@@ -269,12 +275,14 @@ export class DeadLetterOffice implements DeadLetters {
   }
 
   #find(id: number): Letter | undefined {
-    return this.#store.get(id) ?? this.#fallback.get(id);
+    return this.#fallback.get(id) ?? this.#store.get(id);
   }
 
   *#matching({ type, subscription, reason, since }: DeadLetterQuery, from = 1): Iterable<Letter> {
     for (const store of [this.#store, this.#fallback]) {
       for (const letter of store.letters(from)) {
+        // What the store did not take is newer than what it has.
+        if (store === this.#store && this.#fallback.get(letter.id) !== undefined) continue;
         if (type !== undefined && letter.type.name !== type) continue;
         if (subscription !== undefined && letter.subscription.name !== subscription) continue;
         if (reason !== undefined && letter.reason !== reason) continue;
@@ -301,13 +309,17 @@ export class DeadLetterOffice implements DeadLetters {
     }
     const letter = this.#find(id);
     if (letter === undefined) return 'there is no letter with this id';
-    if (letter.replaying && !isMarked) return 'it is being replayed already';
+    if (this.#underWay.has(id) || (letter.replaying && !isMarked)) return 'it is being replayed already';
     const marked = { ...letter, replaying: true };
     const mark = (changed: Letter): Promise<void> =>
       new Promise((resolve) => {
         this.keep(changed, false, resolve);
       });
-    if (!isMarked) await mark(marked);
+    if (!isMarked) {
+      this.#underWay.add(id); // until its mark can be seen
+      await mark(marked);
+      this.#underWay.delete(id);
+    }
     const why = await this.#replayer(marked, to);
     if (why !== undefined) await mark({ ...letter, replaying: false });
     return why;

@@ -99,6 +99,7 @@ export class FailureDesk {
   #timers = new TinyQueue<Case>([], (a, b) => a.due - b.due);
   #timer: NodeJS.Timeout | undefined;
   #tickets = 0;
+  #first = 0;
   #closing = false;
 
   /** @param onWake Called whenever something has come back, and what it may have changed is to be looked at. */
@@ -146,11 +147,6 @@ export class FailureDesk {
       this.#take(member, returned);
       return true;
     });
-  }
-
-  /** All that is left, from all. */
-  drainAll(): void {
-    for (const member of this.#members) this.drain(member);
   }
 
   /** Gives a delivery its outcome in the place of a thread that has died. Its lane holds its event still. */
@@ -267,7 +263,10 @@ export class FailureDesk {
   /** @returns Whether something is left, and may be taken. */
   #slice(): boolean {
     const end = now() + SLICE_MS;
-    for (const member of this.#members) {
+    const members = this.#members;
+    // Each time another one is first: the others wait while the slice is used up.
+    this.#first = (this.#first + 1) % Math.max(1, members.length);
+    for (const member of [...members.slice(this.#first), ...members.slice(0, this.#first)]) {
       member.returns.drain((returned) => {
         if (this.#office.isFull || now() >= end) return false;
         this.#take(member, returned);

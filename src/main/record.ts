@@ -292,6 +292,7 @@ export class SubscriptionRecord {
   /** Leaves all producers: its ledger is final, and takes no more memory than its numbers do. */
   close(): void {
     for (const producer of this.reads) this.retire(producer);
+    this.retries = undefined;
   }
 
   /** Counts outcomes that the main thread decides, in the place of a thread that is gone. */

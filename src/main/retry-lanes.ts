@@ -8,7 +8,7 @@ import type { RetriesSpec } from '../shared/control.js';
 import { type Gate, Lane } from '../shared/lane.js';
 import { LaneWord, MAX_RECORD_BYTES, MIN_CAPACITY_BYTES, ProducerBlock } from '../shared/layout.js';
 import { Parker } from '../shared/parking.js';
-import { RETRIES_THREAD, type Trailer, TRAILER_BYTES, withTrailer } from '../shared/retries.js';
+import { RETRIES_IN_RING, RETRIES_THREAD, type Trailer, TRAILER_BYTES, withTrailer } from '../shared/retries.js';
 import { SymbolWriter } from '../shared/symbols.js';
 import type { Member } from './member.js';
 import { type Parcel, payloadOf } from './parcel.js';
@@ -44,7 +44,7 @@ export class RetryLanes {
     symbols: { readonly max: number; readonly maxBytes: number },
     onMisfit: (retry: Retry, error: unknown) => void,
   ) {
-    const ringBytes = 2 ** Math.ceil(Math.log2(2 * (record.maxEventBytes + TRAILER_BYTES + 8)));
+    const ringBytes = 2 ** Math.ceil(Math.log2(RETRIES_IN_RING * (record.maxEventBytes + TRAILER_BYTES + 8)));
     const block = ProducerBlock.create({
       capacities: record.lanes.map((_, rank) =>
         record.ranks.includes(rank) ? Math.max(MIN_RING_BYTES, ringBytes) : MIN_CAPACITY_BYTES,

@@ -10,6 +10,7 @@ import { failureShape, type ResolvedFailureOptions, resolveFailureOptions } from
 import { duration, findProblems, grouped, integer, MAX_TIMER_MS, problem, section } from './option-checks.js';
 import { didYouMean, type Problem, throwProblems, withoutUndefined } from './option-checks.js';
 import type { ResolvedOptions } from './options.js';
+import type { RetryPolicy } from './retry-policy.js';
 import { isWorkerHandler } from './worker-handlers.js';
 
 /** The options of one subscription, with the bus's own for those that were not given. */
@@ -94,7 +95,10 @@ export function resolveSubscribeOptions(
   const given = schema.parse(value);
   const { threads, concurrency, order, lag } = { ...DEFAULTS, ...withoutUndefined(given) };
   const isOneAtATime = threads === 1 && concurrency === 1;
-  const failure = resolveFailureOptions(given, defaults);
+  const failure = resolveFailureOptions(given, {
+    ...defaults,
+    retry: inheritedRetry(given, defaults.retry, subscriber),
+  });
   const why =
     lag === 'conflate'
       ? "with lag: 'conflate'"
@@ -134,6 +138,18 @@ export function resolveSubscribeOptions(
     maxCheckpointBytes: given.maxCheckpointBytes ?? DEFAULTS.maxCheckpointBytes,
     ...failure,
   };
+}
+
+/** The bus's own policy, as far as it goes with what was given: nobody has asked for it here. */
+function inheritedRetry(
+  { lag, once = false, order, checkpointEvery, key }: Given,
+  retry: RetryPolicy,
+  { types }: Subscriber,
+): RetryPolicy {
+  if (lag === 'conflate' || once) return { ...retry, attempts: 1 };
+  const isKeyed = types.every((type) => keyOf(key, type) !== undefined);
+  const keepsOrder = retry.keepOrder && isKeyed && order !== 'none' && checkpointEvery === undefined;
+  return { ...retry, keepOrder: keepsOrder };
 }
 
 function retryProblems(

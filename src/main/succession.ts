@@ -155,6 +155,13 @@ export class Succession {
     // One that is still being attached has read nothing; publishers are seeding the very block that it has.
     const members = running.filter(({ record }) => readsAlready(record));
     for (const member of members) inherit(member, death, this.#log, this.#desk);
+    // While it lingers it may still have taken a probe.
+    if (death.lingers) {
+      void thread.exited.then(() => {
+        for (const { record, division } of members) record.circuit.orphaned(division.index);
+        this.#desk.wake();
+      });
+    }
     this.rewire(slot, members);
     this.#rouseAll();
     this.#onTakeOver();

@@ -228,6 +228,8 @@ export class Wiring {
     for (const producer of this.producers.filter(({ final }) => final)) {
       const readers = this.records.filter((record) => record.reads.includes(producer));
       if (!readers.every((record) => record.state !== 'starting' && record.hasDrained(producer))) continue;
+      // What has failed in there is read from it until main has taken it. In this order: it came back before it was drained.
+      if (!readers.every(({ members }) => members.every(({ returns }) => returns.isEmpty))) continue;
       if (!readers.every((record) => record.hasLetGo(producer))) {
         this.#askForCheckpoints(readers);
         continue;

@@ -126,8 +126,10 @@ export class Circuit {
 
   /** Main: the cool-down is over. */
   halfOpen(): void {
-    const word = this.#load();
-    if (stateIn(word) === OPEN) this.#swap(word, wordOf(failuresIn(word), HALF_OPEN, NOBODY));
+    for (;;) {
+      const word = this.#load();
+      if (stateIn(word) !== OPEN || this.#swap(word, wordOf(failuresIn(word), HALF_OPEN, NOBODY))) return;
+    }
   }
 
   /** Main: by hand. */

@@ -377,6 +377,7 @@ export class Dispatcher {
   /** Whether the circuit lets a delivery start. */
   #enters(delivery: Delivery): boolean {
     const { circuit, member } = delivery.subscription;
+    delivery.probes = false;
     if (circuit.isClear) return true;
     const entry = circuit.enter(member);
     delivery.probes = entry === 'probe';
@@ -385,8 +386,8 @@ export class Dispatcher {
 
   /** Tells the circuit of a delivery that has not failed. @param ran Whether its handler has processed it. */
   #judge(delivery: Delivery, ran: boolean): void {
-    if (delivery.subscription.circuit.isClear) return;
-    if (ran) this.#succeed(delivery);
+    if (delivery.subscription.circuit.isClear) delivery.probes = false;
+    else if (ran) this.#succeed(delivery);
     else this.#leave(delivery);
   }
 
@@ -398,8 +399,11 @@ export class Dispatcher {
 
   /** It was the probe, and says nothing. */
   #leave(delivery: Delivery): void {
-    if (delivery.probes) delivery.subscription.circuit.leave();
+    if (!delivery.probes) return;
+    const { circuit, returns } = delivery.subscription;
     delivery.probes = false;
+    circuit.leave();
+    returns.ring(); // another thread may have the next one
   }
 
   /** Whether a burst ends with this delivery. */
@@ -570,6 +574,7 @@ export class Dispatcher {
     } catch (error) {
       failure = { error };
     }
+    if (serial !== delivery.serial) return; // it was given up, and its place is another one's by now
     this.#clear(delivery);
     delivery.handled = true;
     try {

@@ -34,7 +34,7 @@ import { rouse } from './parking.js';
 import { Pump } from './pump.js';
 import { Quarantine } from './quarantine.js';
 import { type AnyReader, type Place, Reader } from './reader.js';
-import { RETRIES_THREAD } from './retries.js';
+import { RETRIES_IN_RING, RETRIES_THREAD } from './retries.js';
 import { type Handling, LocalSubscription } from './subscription.js';
 import { SymbolReader } from './symbols.js';
 
@@ -371,7 +371,9 @@ export class Engine implements EngineControl {
       return new ConflatedReader(subscription, place, selection, repeats, block, progress);
     }
     if (checkpointer !== undefined) {
-      const holdBytes = holdBytesOf(place.block.rings[rank].u8.length, this.outbox.lanes[rank].maxRecordBytes);
+      const ringBytes = place.block.rings[rank].u8.length;
+      const largest = place.isRetries ? ringBytes / RETRIES_IN_RING : this.outbox.lanes[rank].maxRecordBytes;
+      const holdBytes = holdBytesOf(ringBytes, largest);
       return new CheckpointedReader(subscription, place, selection, repeats, checkpointer, holdBytes);
     }
     return new Reader(subscription, place, selection, repeats);

@@ -13,6 +13,8 @@ import { type Origin, recordBytes } from './lane.js';
 import type { Memory } from './memory.js';
 
 export const TRAILER_BYTES = 48;
+/** So many of the largest fit into their ring: a checkpoint may hold some. */
+export const RETRIES_IN_RING = 4;
 /** What the retries' readers have instead of a publishing thread's index. */
 export const RETRIES_THREAD = -1;
 

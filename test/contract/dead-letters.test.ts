@@ -123,6 +123,20 @@ describe.each(STORES)('dead letters in %s', (store) => {
     expectExact(bus.metrics());
   });
 
+  it('are replayed once, though they are asked for twice at the same time', async () => {
+    const { bus, letters, fix, runs } = await failing();
+    fix();
+    runs.length = 0;
+    const [id] = idsOf(letters.list({ type: 'TICK' }));
+    expect(await Promise.all([letters.replay(id), letters.replay(id)])).toEqual([
+      { replayed: 1, refused: [] },
+      { replayed: 0, refused: [{ id, why: 'it is being replayed already' }] },
+    ]);
+    await bus.drain();
+    expect(runs).toEqual([9]);
+    expectExact(bus.metrics());
+  });
+
   it('are replayed to all: published again, and gone', async () => {
     const { bus, letters, fix } = await failing();
     fix();

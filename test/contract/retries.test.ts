@@ -240,6 +240,58 @@ describe('a delivery that fails', () => {
   });
 });
 
+describe('a policy of the bus', () => {
+  it('holds for subscriptions that say nothing, as far as it goes with what they are', async () => {
+    const bus = newBus({ retry: { attempts: 2, backoffMs: 1, keepOrder: true } });
+    const runs: string[] = [];
+    const failing =
+      (name: string) =>
+      (_: unknown, { attempt }: { attempt: number }): void => {
+        runs.push(`${name} ${attempt}`);
+        throw new Error('no');
+      };
+    bus.subscribe('TICK', failing('tick'));
+    bus.subscribe('TICK', failing('newest'), { lag: 'conflate' });
+    bus.subscribe('JOB', failing('unkeyed'));
+    bus.subscribe('JOB', failing('own'), { retry: { attempts: 1 } });
+    await bus.start();
+    const first = bus.once('TICK');
+    await bus.publish({ type: 'TICK', n: 1, symbol: 'A', price: 1 });
+    await bus.publish({ type: 'JOB', n: 1, act: '' });
+    expect(await first).toMatchObject({ n: 1 });
+    await bus.drain();
+    expect(runs.sort()).toEqual(['newest 1', 'own 1', 'tick 1', 'tick 2', 'unkeyed 1', 'unkeyed 2']);
+    expectExact(bus.metrics());
+  });
+});
+
+describe('a delivery that was given up', () => {
+  it('comes to nothing when it settles late, also for the one that has its place by then', async () => {
+    const bus = newBus({ timeoutMs: 40, graceMs: 0, lanes: { log: { capacityBytes: 1024 } } });
+    let settleLate: () => void = () => undefined;
+    const told = bus.subscribe('NOTE', () => undefined, { timeoutMs: 0 });
+    const jobs = bus.subscribe('JOB', ({ n }, context) => {
+      if (n === 1) return new Promise((resolve) => (settleLate = resolve));
+      for (const note of range(40)) void context.publish({ type: 'NOTE', what: 'full', n: note, at: 0 });
+      return undefined;
+    });
+    await bus.start();
+    told.pause();
+    await bus.publish({ type: 'JOB', n: 1, act: '' });
+    await expect.poll(() => jobs.metrics().timedOut, { interval: 5 }).toBe(1);
+    await bus.publish({ type: 'JOB', n: 2, act: '' });
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    settleLate();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(jobs.metrics()).toMatchObject({ processed: 0, timedOut: 1 });
+    told.resume();
+    await bus.drain();
+    expect(jobs.metrics()).toMatchObject({ processed: 1, timedOut: 1, failed: 0 });
+    expect(told.metrics()).toMatchObject({ owed: 40, processed: 40 });
+    expectExact(bus.metrics());
+  });
+});
+
 describe('with keepOrder', () => {
   it.each([
     ['one thread', {}],

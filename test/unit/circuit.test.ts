@@ -70,6 +70,27 @@ describe('a circuit', () => {
     expect(most).toMatchObject({ failures: MAX_FAILURES, state: 'closed' });
   });
 
+  it('half-opens though a failure is counted at the same time', () => {
+    const block = CircuitBlock.create();
+    const one = new Circuit(block, 1);
+    one.failed(false);
+    const { compareExchange } = Atomics;
+    let interfered = false;
+    Atomics.compareExchange = ((words: Int32Array, index: number, from: number, to: number) => {
+      if (!interfered) {
+        interfered = true;
+        one.failed(false);
+      }
+      return compareExchange(words, index, from, to);
+    }) as typeof compareExchange;
+    try {
+      one.halfOpen();
+    } finally {
+      Atomics.compareExchange = compareExchange;
+    }
+    expect(one).toMatchObject({ state: 'halfOpen', failures: 2 });
+  });
+
   it('is closed by hand from any state', () => {
     const [one] = circuitsWith(1);
     one.failed(false);
