@@ -1,20 +1,11 @@
-import type { Cause, DeadLetter, DeadLetterFailure, ReplayReport } from '../shared/api.js';
+import type { DeadLetter, ReplayReport } from '../shared/api.js';
 import type { EventType } from '../shared/catalog.js';
 
 /** A dead letter as it is kept: its event is bytes, with the layout that reads them. */
-export interface Letter extends DeadLetterFailure {
-  readonly id: number;
-  readonly subscription: DeadLetter['subscription'];
+export interface Letter extends Omit<DeadLetter, 'type' | 'event' | 'key'> {
   readonly type: EventType;
   readonly payload: Uint8Array;
   readonly symbols: readonly string[];
-  readonly lane: string;
-  readonly publisher: number;
-  readonly sequence: number;
-  readonly publishedAt: number;
-  readonly cause: Cause | undefined;
-  readonly replaying: boolean;
-  readonly history: readonly DeadLetterFailure[];
 }
 
 /** What the command line asks of the process that has a store open. */

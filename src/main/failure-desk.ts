@@ -10,14 +10,15 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import TinyQueue from 'tinyqueue';
 import Queue from 'yocto-queue';
-import type { DeadLetterFailure, DeadLetterReason } from '../shared/api.js';
-import { fromEpoch, now, toEpoch } from '../shared/clock.js';
-import { asError, type ErrorRecord, toErrorRecord } from '../shared/errors.js';
+import type { DeadLetterReason } from '../shared/api.js';
+import { fromEpoch, now } from '../shared/clock.js';
+import { asError, toErrorRecord } from '../shared/errors.js';
 import { type ConsumerBlock, ConsumerWord, Outcome } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { laneOf } from '../shared/outbox.js';
 import { Parker, ring } from '../shared/parking.js';
 import type { Returned } from '../shared/returns.js';
+import { Case, letterOf } from './case.js';
 import type { Letter } from './dead-letter-store.js';
 import type { DeadLetterOffice } from './dead-letters.js';
 import type { Member, Published } from './member.js';
@@ -29,43 +30,6 @@ import type { Wiring } from './wiring.js';
 /** Longest time without a turn of the event loop while deliveries come back. In ms. */
 const SLICE_MS = 2;
 const MAX_TICKET = 2 ** 31 - 1;
-const NO_HISTORY: readonly DeadLetterFailure[] = [];
-
-/** A delivery that main has: it has come back, and has no outcome yet. A class: a spread of so many would take microseconds. */
-class Case {
-  readonly record: SubscriptionRecord;
-  readonly published: Published;
-  /** The letter that is replayed, if it is one. */
-  readonly letter: Letter | undefined;
-  /** Main's number of the try that is on its way; 0 while there is none. */
-  ticket = 0;
-  /** Tries that were started, failed, and cost their thread. */
-  attempt = 0;
-  failures = 0;
-  crashes = 0;
-  error: ErrorRecord | undefined;
-  /** On the bus's clock, in ms. */
-  firstFailedAt = 0;
-  lastFailedAt = 0;
-  thread = 0;
-  /** When it is tried again. */
-  due = 0;
-
-  constructor(record: SubscriptionRecord, published: Published, letter?: Letter) {
-    this.record = record;
-    this.published = published;
-    this.letter = letter;
-  }
-
-  get rank(): number {
-    return this.published.rank;
-  }
-
-  /** Hash of its key, where keys keep their order. */
-  get key(): number | undefined {
-    return this.published.key;
-  }
-}
 
 /** A notice that frees a key is on its way. */
 interface Release {
@@ -531,40 +495,12 @@ export class FailureDesk {
   #conclude(one: Case, outcome: Outcome, reason: DeadLetterReason): void {
     const { record, rank } = one;
     this.#stopTrying(one);
-    const letter = this.#letterFor(one, reason);
-    this.#office.keep(letter, one.letter === undefined, () => {
+    const id = one.letter?.id ?? this.#office.newId();
+    this.#office.keep(letterOf(one, id, reason), one.letter === undefined, () => {
       record.count(rank, outcome);
       record.returned--;
     });
     this.#leaveQueue(one);
-  }
-
-  #letterFor(one: Case, reason: DeadLetterReason): Letter {
-    const { record, rank, published, letter } = one;
-    const { parcel, cause } = published;
-    return {
-      id: letter?.id ?? this.#office.newId(),
-      subscription: { id: record.id, name: record.name },
-      type: parcel.type,
-      payload: parcel.payload,
-      symbols: parcel.symbols,
-      reason,
-      error: one.error,
-      attempts: one.failures,
-      started: one.attempt,
-      crashes: one.crashes,
-      firstFailedAt: toEpoch(one.firstFailedAt),
-      lastFailedAt: toEpoch(one.lastFailedAt),
-      setAsideAt: Date.now(),
-      thread: one.thread,
-      lane: record.lanes[rank].name,
-      publisher: published.publisher,
-      sequence: published.sequence,
-      publishedAt: toEpoch(published.publishedAt),
-      cause: cause && { lane: record.lanes[cause.rank].name, publisher: cause.publisher, sequence: cause.sequence },
-      replaying: false,
-      history: letter === undefined ? NO_HISTORY : [...letter.history, failureOf(letter)],
-    };
   }
 
   #discard(one: Case): void {
@@ -583,9 +519,4 @@ export class FailureDesk {
   #isEnding({ state }: SubscriptionRecord): boolean {
     return this.#closing || state === 'ending' || state === 'ended';
   }
-}
-
-function failureOf(letter: Letter): DeadLetterFailure {
-  const { reason, error, attempts, started, crashes, firstFailedAt, lastFailedAt, setAsideAt, thread } = letter;
-  return { reason, error, attempts, started, crashes, firstFailedAt, lastFailedAt, setAsideAt, thread };
 }

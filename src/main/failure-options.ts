@@ -1,17 +1,9 @@
 /** Options of what happens to a subscription that fails: of one, or of the bus for all that do not say otherwise. */
 import { z } from 'zod';
-import type { OnMaxFailures, RetryOptions } from '../shared/api.js';
+import type { FailureOptions, OnMaxFailures, RetryOptions } from '../shared/api.js';
 import { MAX_FAILURES } from '../shared/circuit.js';
 import { duration, integer, section, withoutUndefined } from './option-checks.js';
 import type { RetryPolicy } from './retry-policy.js';
-
-export interface FailureOptions {
-  readonly retry?: RetryOptions | undefined;
-  readonly maxFailures?: number | undefined;
-  readonly onMaxFailures?: OnMaxFailures | undefined;
-  readonly coolDownMs?: number | undefined;
-  readonly maxCoolDownMs?: number | undefined;
-}
 
 /** The options with every default filled in. */
 export interface ResolvedFailureOptions {

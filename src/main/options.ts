@@ -1,12 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import type { OnMaxFailures, RetryOptions } from '../shared/api.js';
+import type { FailureOptions } from '../shared/api.js';
 import type { Catalog } from '../shared/catalog.js';
 import { LOG_LEVELS, type LoggerOptions } from '../shared/logger.js';
 import type { DeadLetterStore } from './dead-letter-store.js';
 import {
   FAILURE_DEFAULTS,
-  type FailureOptions,
   failureShape,
   type ResolvedFailureOptions,
   resolveFailureOptions,
@@ -18,7 +17,7 @@ import { type Problem, withoutUndefined } from './option-checks.js';
 export type { LaneOptions, ResolvedLane } from './lane-options.js';
 
 /** The options of `createBus`. Every one may be left out. Times are in milliseconds, sizes in bytes. */
-export interface BusOptions {
+export interface BusOptions extends FailureOptions {
   /** Pool threads, 1–1024. Default: the cores available to the process less one, at least 1. */
   readonly threads?: number | undefined;
   /** Lanes by name, merged with the default ones: control, execution, signal, market, log. `false` switches one off. */
@@ -39,16 +38,6 @@ export interface BusOptions {
   readonly maxDeadLetters?: number | undefined;
   /** Where they are kept instead: see `lanebus/dead-letters-lmdb`. `maxDeadLetters` is then for those that it cannot take. */
   readonly deadLetterStore?: DeadLetterStore | undefined;
-  /** How deliveries that fail are tried again, for subscriptions that do not say. Default: they are not. */
-  readonly retry?: RetryOptions | undefined;
-  /** Failures in a row that open a subscription's circuit, 0–524,287; 0 = never, the default. */
-  readonly maxFailures?: number | undefined;
-  /** Default `'unsubscribe'`. */
-  readonly onMaxFailures?: OnMaxFailures | undefined;
-  /** With `'pause'`: time until a probe, 1–2,147,483,647. Default 30,000. It doubles with each probe that fails. */
-  readonly coolDownMs?: number | undefined;
-  /** The longest cool-down. Default 600,000. */
-  readonly maxCoolDownMs?: number | undefined;
   /** Pause of a thread after a failure of the bus itself, not of a handler, before it goes on; 0 = none. Default 1,000. */
   readonly errorBackoffMs?: number | undefined;
   /** Time a pool thread has to start and to import its handlers; 0 = no limit. Default 30,000. */
@@ -241,7 +230,7 @@ export function resolveOptions(options: unknown, catalog: Catalog): ResolvedOpti
     maxCrashes: given.maxCrashes ?? DEFAULTS.maxCrashes,
     maxDeadLetters: given.maxDeadLetters ?? DEFAULTS.maxDeadLetters,
     deadLetterStore: given.deadLetterStore,
-    ...resolveFailureOptions(given satisfies FailureOptions, FAILURE_DEFAULTS),
+    ...resolveFailureOptions(given, FAILURE_DEFAULTS),
     errorBackoffMs: given.errorBackoffMs ?? DEFAULTS.errorBackoffMs,
     startTimeoutMs: given.startTimeoutMs ?? DEFAULTS.startTimeoutMs,
     drainTimeoutMs: given.drainTimeoutMs ?? DEFAULTS.drainTimeoutMs,

@@ -126,7 +126,7 @@ export type FilterFunction<C extends Catalog = Catalog, T extends TypeOf<C> = Ty
   event: EventOf<C, T>,
 ) => boolean;
 
-export interface SubscribeOptions<C extends Catalog = Catalog, T extends TypeOf<C> = TypeOf<C>> {
+export interface SubscribeOptions<C extends Catalog = Catalog, T extends TypeOf<C> = TypeOf<C>> extends FailureOptions {
   /** For metrics and logs. Default: module and export (`book.js#onTick`), or the function's name. */
   readonly name?: string;
   /** Time a delivery may take, from the handler's start, in ms; 0 = no limit. Default: the bus's `timeoutMs`. */
@@ -174,16 +174,20 @@ export interface SubscribeOptions<C extends Catalog = Catalog, T extends TypeOf<
   readonly checkpointEvery?: number;
   /** Largest state, packed, 1 KiB–1 GiB. Default 64 MiB. Memory is taken for two, as far as they are used. */
   readonly maxCheckpointBytes?: number;
-  /** How deliveries that fail are tried again. Default: the bus's `retry`. */
-  readonly retry?: RetryOptions;
-  /** Failures in a row that open the subscription's circuit, 0–524,287; 0 = never. Default: the bus's `maxFailures`. */
-  readonly maxFailures?: number;
-  /** What happens then. Default: the bus's `onMaxFailures`. */
-  readonly onMaxFailures?: OnMaxFailures;
-  /** Time until a probe, in ms: see `onMaxFailures`. Default: the bus's `coolDownMs`. */
-  readonly coolDownMs?: number;
-  /** The cool-down doubles with each probe that fails, up to this. Default: the bus's `maxCoolDownMs`. */
-  readonly maxCoolDownMs?: number;
+}
+
+/** What happens where handlers fail: of one subscription, by default as the bus says, which has these defaults. */
+export interface FailureOptions {
+  /** How deliveries that fail are tried again. Default: they are not. */
+  readonly retry?: RetryOptions | undefined;
+  /** Failures in a row that open a subscription's circuit, 0–524,287; 0 = never, the default. */
+  readonly maxFailures?: number | undefined;
+  /** What happens then. Default `'unsubscribe'`. */
+  readonly onMaxFailures?: OnMaxFailures | undefined;
+  /** With `'pause'`: time until a probe, 1–2,147,483,647 ms. Default 30,000. It doubles with each probe that fails. */
+  readonly coolDownMs?: number | undefined;
+  /** The longest cool-down, in ms. Default 600,000. */
+  readonly maxCoolDownMs?: number | undefined;
 }
 
 /**

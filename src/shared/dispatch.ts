@@ -435,8 +435,7 @@ export class Dispatcher {
     words[delivery.laneIndex] = 0;
     delivery.open = undefined;
     open?.reader.release(open);
-    if (delivery.trailer !== undefined || delivery.attempt !== 1) this.#tidy(delivery);
-    else if (delivery.controller !== undefined || delivery.missed !== 0) this.#tidy(delivery);
+    this.#tidy(delivery);
     if (subscription.once && outcome !== Outcome.filtered) subscription.spent = true;
   }
 
