@@ -1,7 +1,7 @@
 /** A delivery that has come back to main and has no outcome yet, and the letter that it may become. */
 import type { DeadLetterFailure, DeadLetterReason } from '../shared/api.js';
 import { toEpoch } from '../shared/clock.js';
-import type { ErrorRecord } from '../shared/errors.js';
+import { unpackError } from '../shared/packed-error.js';
 import type { Letter } from './dead-letter-store.js';
 import type { Published } from './member.js';
 import type { SubscriptionRecord } from './record.js';
@@ -20,7 +20,8 @@ export class Case {
   attempt = 0;
   failures = 0;
   crashes = 0;
-  error: ErrorRecord | undefined;
+  /** Packed. */
+  error: Uint8Array | undefined;
   /** On the bus's clock, in ms. */
   firstFailedAt = 0;
   lastFailedAt = 0;
@@ -73,6 +74,20 @@ export function letterOf(one: Case, id: number, reason: DeadLetterReason): Lette
 }
 
 function failureOf(letter: Letter): DeadLetterFailure {
-  const { reason, error, attempts, started, crashes, firstFailedAt, lastFailedAt, setAsideAt, thread } = letter;
-  return { reason, error, attempts, started, crashes, firstFailedAt, lastFailedAt, setAsideAt, thread };
+  const { reason, attempts, started, crashes, firstFailedAt, lastFailedAt, setAsideAt, thread } = letter;
+  return {
+    reason,
+    error: errorOf(letter),
+    attempts,
+    started,
+    crashes,
+    firstFailedAt,
+    lastFailedAt,
+    setAsideAt,
+    thread,
+  };
+}
+
+export function errorOf({ error }: Letter): DeadLetterFailure['error'] {
+  return error && unpackError(error);
 }

@@ -1,11 +1,12 @@
 import type { DeadLetter, ReplayReport } from '../shared/api.js';
 import type { EventType } from '../shared/catalog.js';
 
-/** A dead letter as it is kept: its event is bytes, with the layout that reads them. */
-export interface Letter extends Omit<DeadLetter, 'type' | 'event' | 'key'> {
+/** A dead letter as it is kept: its event is bytes, with the layout that reads them, and its error is, too. */
+export interface Letter extends Omit<DeadLetter, 'type' | 'event' | 'key' | 'error'> {
   readonly type: EventType;
   readonly payload: Uint8Array;
   readonly symbols: readonly string[];
+  readonly error: Uint8Array | undefined;
 }
 
 /** What the command line asks of the process that has a store open. */

@@ -15,7 +15,7 @@ import type { ReplayReport } from '../shared/api.js';
 import type { EventType } from '../shared/catalog.js';
 import { ErrorCode, type ErrorRecord, fromErrorRecord, LanebusError } from '../shared/errors.js';
 import type { DeadLetterStore, Letter, ReplayRequest } from './dead-letter-store.js';
-import { type Layout, LmdbLetters, packRow, type Write } from './lmdb-letters.js';
+import { type Layout, LmdbLetters, packRows, type Write } from './lmdb-letters.js';
 import { findProblems, integer, throwProblems } from './option-checks.js';
 
 export interface LmdbDeadLetterOptions {
@@ -118,12 +118,9 @@ class LmdbDeadLetterStore implements DeadLetterStore {
   }
 
   async put(letters: readonly Letter[]): Promise<void> {
-    const rows = letters.map((letter) => {
-      const { id, type } = letter;
-      return { id, bytes: packRow(letter, this.#layout(type)) };
-    });
+    const rows = packRows(letters, (type) => this.#layout(type));
     const layouts = this.#newLayouts;
-    const evicted = await this.#write({ kind: 'put', rows, layouts, most: this.#maxLetters });
+    const evicted = await this.#write({ kind: 'put', rows, layouts, most: this.#maxLetters }, [rows.bytes.buffer]);
     this.#evicted += evicted as number;
     for (const name of layouts.keys()) this.#newLayouts.delete(name);
   }
@@ -141,8 +138,9 @@ class LmdbDeadLetterStore implements DeadLetterStore {
     await this.#write({ kind: 'answer', id, report });
   }
 
-  async #write(write: Write): Promise<unknown> {
-    const result = (await this.#thread?.run(write)) as { value?: unknown; error?: ErrorRecord } | undefined;
+  async #write(write: Write, transferList: ArrayBuffer[] = []): Promise<unknown> {
+    const result = (await this.#thread?.run(write, { transferList })) as
+      { value?: unknown; error?: ErrorRecord } | undefined;
     if (result?.error !== undefined) throw fromErrorRecord(result.error);
     return result?.value;
   }

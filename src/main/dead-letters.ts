@@ -13,6 +13,7 @@ import type {
 } from '../shared/api.js';
 import { asError, ErrorCode, LanebusError } from '../shared/errors.js';
 import type { Logger } from '../shared/logger.js';
+import { errorOf } from './case.js';
 import { type DeadLetterStore, type Letter, MemoryDeadLetterStore, type ReplayRequest } from './dead-letter-store.js';
 import { findProblems, integer, section, throwProblems } from './option-checks.js';
 import { eventOf } from './parcel.js';
@@ -326,10 +327,11 @@ export class DeadLetterOffice implements DeadLetters {
   }
 }
 
-export function toDeadLetter({ id, subscription, type, payload, symbols, history, ...letter }: Letter): DeadLetter {
+export function toDeadLetter(kept: Letter): DeadLetter {
+  const { id, subscription, type, payload, symbols, history, ...letter } = kept;
   const event = eventOf({ type, payload, symbols }) ?? { type: type.name };
   const key = type.key === undefined ? undefined : event[type.key];
-  return { id, subscription, type: type.name, event, key, ...letter, history };
+  return { id, subscription, type: type.name, event, key, ...letter, error: errorOf(kept), history };
 }
 
 /** One line. */

@@ -7,7 +7,7 @@
  * wait behind it. A thread holds a key as long as main has anything of it. So each delivery that came back from a publisher's
  * lane goes to the thread once more, as a try or, if it has its outcome otherwise, as the notice that frees its key.
  */
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import TinyQueue from 'tinyqueue';
 import Queue from 'yocto-queue';
 import type { DeadLetterReason } from '../shared/api.js';
@@ -16,6 +16,7 @@ import { asError, toErrorRecord } from '../shared/errors.js';
 import { type ConsumerBlock, ConsumerWord, Outcome } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { laneOf } from '../shared/outbox.js';
+import { packError, unpackError } from '../shared/packed-error.js';
 import { Parker, ring } from '../shared/parking.js';
 import type { Returned } from '../shared/returns.js';
 import { Case, letterOf } from './case.js';
@@ -29,6 +30,8 @@ import type { Wiring } from './wiring.js';
 
 /** Longest time without a turn of the event loop while deliveries come back. In ms. */
 const SLICE_MS = 2;
+/** After some have come back others are awaited so long, before the threads have to wake main for them. In ms. */
+const GATHER_MS = 1;
 const MAX_TICKET = 2 ** 31 - 1;
 
 /** A notice that frees a key is on its way. */
@@ -92,17 +95,20 @@ export class FailureDesk {
 
   /** Takes what comes back, until `close`. */
   async run(): Promise<void> {
-    while (!this.#closing) {
-      const isLeft = this.#slice();
+    for (;;) {
+      const taken = this.#slice();
       this.#onWake();
-      if (isLeft) {
-        await turn();
-        continue;
-      }
-      this.#parker.announce();
-      if (this.#isDone || this.#hasNews) this.#parker.cancel();
-      else await this.#parker.wait();
+      if (this.#closing) return;
+      if (this.#hasNews) await turn();
+      else if (taken > 0) await sleep(GATHER_MS);
+      else await this.#park();
     }
+  }
+
+  async #park(): Promise<void> {
+    this.#parker.announce();
+    if (this.#closing || this.#hasNews) this.#parker.cancel();
+    else await this.#parker.wait();
   }
 
   /** Takes all that a member's threads have given back so far. */
@@ -211,11 +217,6 @@ export class FailureDesk {
     for (const record of this.#wiring.records) if (!record.ended) await this.end(record);
   }
 
-  /** It may be told at any time. */
-  get #isDone(): boolean {
-    return this.#closing;
-  }
-
   get #members(): Member[] {
     return this.#wiring.records.flatMap(({ ended, members }) => (ended ? [] : members));
   }
@@ -224,9 +225,10 @@ export class FailureDesk {
     return !this.#office.isFull && this.#members.some(({ returns }) => !returns.isEmpty);
   }
 
-  /** @returns Whether something is left, and may be taken. */
-  #slice(): boolean {
+  /** @returns How many were taken. */
+  #slice(): number {
     const end = now() + SLICE_MS;
+    let taken = 0;
     const members = this.#members;
     // Each time another one is first: the others wait while the slice is used up.
     this.#first = (this.#first + 1) % Math.max(1, members.length);
@@ -234,10 +236,11 @@ export class FailureDesk {
       member.returns.drain((returned) => {
         if (this.#office.isFull || now() >= end) return false;
         this.#take(member, returned);
+        taken++;
         return true;
       });
     }
-    return this.#hasNews;
+    return taken;
   }
 
   #take(member: Member, returned: Returned): void {
@@ -324,10 +327,10 @@ export class FailureDesk {
   #isWorthwhile(
     { record, failures }: Case,
     retryIf: NonNullable<SubscriptionRecord['options']['retry']['retryIf']>,
-    error = toErrorRecord(undefined),
+    error: Uint8Array | undefined,
   ): boolean {
     try {
-      return retryIf(error, failures);
+      return retryIf(error === undefined ? toErrorRecord(undefined) : unpackError(error), failures);
     } catch (thrown) {
       this.#log.error({ subscription: record.name, err: asError(thrown) }, 'retryIf failed: there is no other try');
       return false;
@@ -446,7 +449,7 @@ export class FailureDesk {
       const sent = this.#sent.get(trailer.ticket);
       this.#sent.delete(trailer.ticket);
       if (sent === undefined || 'frees' in sent) return;
-      sent.error = toErrorRecord(error);
+      sent.error = packError(toErrorRecord(error));
       this.#conclude(sent, Outcome.failed, 'retryOverflow');
     });
     record.readFromStart(lanes.producer);

@@ -26,10 +26,14 @@ const MAX_RESULTS = 100;
 
 export type Layout = Parameters<typeof catalogFrom>[0]['types'][number];
 
-/** A letter as it is written. The layout of its type, which its bytes name, is kept once for all that have it. */
-export interface Row {
-  readonly id: number;
-  readonly bytes: Uint8Array;
+/**
+ * Letters as they are written: one memory for all of them, which goes to another thread without a copy. The layout of a
+ * letter's type, which its bytes name, is kept once for all that have it.
+ */
+export interface Rows {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Of each letter its id, and where its bytes end. */
+  readonly ends: readonly (readonly [id: number, end: number])[];
 }
 
 interface Owner {
@@ -47,7 +51,7 @@ export type Write =
   | { readonly kind: 'disown' }
   | {
       readonly kind: 'put';
-      readonly rows: readonly Row[];
+      readonly rows: Rows;
       readonly layouts: ReadonlyMap<string, Layout>;
       readonly most: number;
     }
@@ -185,9 +189,11 @@ export class LmdbLetters {
   #put({ rows, layouts, most }: Extract<Write, { kind: 'put' }>): number {
     let next = this.nextId;
     for (const [name, layout] of layouts) this.#layouts.putSync(name, layout);
-    for (const { id, bytes } of rows) {
-      this.#rows.putSync(id, bytes);
+    let start = 0;
+    for (const [id, end] of rows.ends) {
+      this.#rows.putSync(id, rows.bytes.subarray(start, end));
       next = Math.max(next, id + 1);
+      start = end;
     }
     this.#meta.putSync('nextId', next);
     return trim(this.#rows, most);
@@ -256,8 +262,20 @@ const COLUMNS = [
 type Columns = Pick<Letter, (typeof COLUMNS)[number]>;
 
 /** @param layout Name of the layout of its type. */
-export function packRow(letter: Columns, layout: string): Uint8Array {
+function packRow(letter: Columns, layout: string): Uint8Array {
   return packValue([layout, ...COLUMNS.map((column) => letter[column])]);
+}
+
+/** @param layoutOf Name of a type's layout. */
+export function packRows(letters: readonly Letter[], layoutOf: (type: EventType) => string): Rows {
+  const rows = letters.map((letter) => packRow(letter, layoutOf(letter.type)));
+  let end = 0;
+  const ends = rows.map((row, index) => [letters[index].id, (end += row.length)] as const);
+  const bytes = new Uint8Array(end);
+  rows.forEach((row, index) => {
+    bytes.set(row, ends[index][1] - row.length);
+  });
+  return { bytes, ends };
 }
 
 function unpackRow(bytes: Uint8Array): { readonly layout: string; readonly letter: Columns } {

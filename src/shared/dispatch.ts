@@ -21,8 +21,9 @@ import {
   WAITING_BIT,
 } from './layout.js';
 import { recordBytes } from './lane.js';
+import { packError } from './packed-error.js';
 import type { AnyReader, Reader } from './reader.js';
-import { packError, type ReturnReason } from './returns.js';
+import type { ReturnReason } from './returns.js';
 import { distance } from './sequence.js';
 
 const { HANDLER_F64, WAIT_F64, REDELIVERED_F64, MISSED_F64 } = SubscriptionWord;
@@ -341,11 +342,12 @@ export class Dispatcher {
         outcome = Outcome.filtered;
       } else {
         event = (reader.decoders[type] as Decoder)(memory, at + HEADER_BYTES);
-        if (subscription.predicate !== undefined && !subscription.predicate(event as never)) {
+        const { predicate, handler } = subscription; // not as methods: `this` is not for them, nor in their stack traces
+        if (predicate !== undefined && !predicate(event as never)) {
           outcome = Outcome.filtered;
         } else {
           reader.missed = 0;
-          const result = subscription.handler(event as never, delivery.context as never);
+          const result = handler(event as never, delivery.context as never);
           if ((result !== undefined && isThenable(result)) || publishes.pending) {
             void this.#await(delivery, result);
             return;

@@ -15,9 +15,8 @@
  * Test: test/interleaving/returns
  */
 import { PublishClock, now } from './clock.js';
-import { packValue, unpackCopy } from './codec-values.js';
 import type { Delivery } from './delivery.js';
-import type { ErrorRecord } from './errors.js';
+import { MAX_ERROR_BYTES } from './packed-error.js';
 import { Lane, LaneView, recordBytes } from './lane.js';
 import {
   ConsumerBlock,
@@ -60,12 +59,6 @@ export interface ReturnSpec {
   /** Consumer block whose doorbell wakes main's desk. */
   readonly desk: SharedArrayBuffer;
 }
-
-/** Longest texts of an error that are told, in characters, and all of it, in bytes. */
-const MAX_NAME = 256;
-const MAX_MESSAGE = 4_096;
-const MAX_STACK = 16_384;
-const MAX_ERROR_BYTES = 32_768;
 
 // Offsets within the payload, in bytes. The event's record follows, header first, then the error.
 const REASON = 0;
@@ -193,7 +186,8 @@ export interface Returned {
   readonly sequence: number;
   /** The event's record, header first; valid until `done`. Undefined with a ticket. */
   readonly event: { readonly memory: Memory; readonly at: number } | undefined;
-  readonly error: ErrorRecord | undefined;
+  /** Packed: packed-error.ts. */
+  readonly error: Uint8Array | undefined;
 }
 
 /** Main's side: blocks that outlive the member's threads, as long as those exit. */
@@ -277,28 +271,7 @@ export class ReturnReader {
       at: f64[(at + FAILED_AT) >> 3],
       sequence: f64[(at + SEQUENCE) >> 3],
       event: eventBytes === 0 ? undefined : { memory, at: at + FIXED_BYTES },
-      error: errorBytes === 0 ? undefined : unpackError(u8.slice(errorAt, errorAt + errorBytes)),
+      error: errorBytes === 0 ? undefined : u8.slice(errorAt, errorAt + errorBytes),
     };
   }
-}
-
-/** An error, in so many bytes as it may have. */
-export function packError({ name, code, message, stack }: ErrorRecord): Uint8Array {
-  const texts = [
-    cut(name, MAX_NAME),
-    code && cut(code, MAX_NAME),
-    cut(message, MAX_MESSAGE),
-    stack && cut(stack, MAX_STACK),
-  ];
-  const packed = packValue(texts);
-  return packed.length <= MAX_ERROR_BYTES ? packed : packValue(texts.slice(0, 3));
-}
-
-function unpackError(bytes: Uint8Array): ErrorRecord {
-  const [name, code, message, stack] = unpackCopy(bytes) as [string, string?, string?, string?];
-  return { name, code, message: message ?? '', stack };
-}
-
-function cut(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
