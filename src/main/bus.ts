@@ -26,7 +26,7 @@ import { Incarnations } from './incarnations.js';
 import { openStream, resolveStreamOptions } from './event-stream.js';
 import { NoticeBoard } from './notices.js';
 import { once } from './once.js';
-import { type BusOptions, type ResolvedOptions, resolveOptions, resolveTimeout } from './options.js';
+import { type ResolvedOptions, resolveTimeout } from './options.js';
 import { after } from './pool.js';
 import { eventOf } from './parcel.js';
 import { isQuiet } from './quiescence.js';
@@ -39,16 +39,8 @@ import { isWorkerHandler } from './worker-handlers.js';
 const FIRST_LOOK_MS = 1;
 const LAST_LOOK_MS = 10;
 
-/**
- * Makes a bus for a catalog's events. Nothing runs before `start`.
- * @param options See BusOptions; all have defaults.
- * @throws ERR_LANEBUS_OPTIONS with every problem of the options at once.
- */
-export function createBus<C extends Catalog>(catalog: C, options?: BusOptions): EventBus<C> {
-  return new ParallelBus<C>(catalog, resolveOptions(options, catalog));
-}
-
-class ParallelBus<C extends Catalog> implements EventBus<C> {
+/** The bus over lanes in shared memory: what differs between its backends is whether there is a pool. */
+export class LaneBus<C extends Catalog> implements EventBus<C> {
   readonly #catalog: C;
   readonly #options: ResolvedOptions;
   readonly #log: Logger;

@@ -5,11 +5,12 @@
 import type { ThreadMetrics } from '../shared/api.js';
 import type { Catalog } from '../shared/catalog.js';
 import { Engine, nudge } from '../shared/engine.js';
+import { ModuleHost } from '../shared/module-host.js';
 import type { LanebusError } from '../shared/errors.js';
 import { Outcome } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
 import { type ProducerSnapshot, snapshotOf } from '../shared/outbox.js';
-import type { AnyHandler, AnyPredicate } from '../shared/subscription.js';
+import type { AnyHandler, AnyPredicate, LocalSubscription } from '../shared/subscription.js';
 import { Breakers } from './breakers.js';
 import { MemoryDeadLetterStore } from './dead-letter-store.js';
 import { DeadLetterOffice, toDeadLetter } from './dead-letters.js';
@@ -23,10 +24,13 @@ import { after, inTime } from './pool.js';
 import { rethrowUnlessLost, type Slot } from './slot.js';
 import { Succession } from './succession.js';
 import type { Late } from './watchdog.js';
+import { isWorkerHandler } from './worker-handlers.js';
 import { Wiring } from './wiring.js';
 
 /** For a module to come back, where the options allow it less. */
 const MIN_PATIENCE_MS = 100;
+/** What holds up the bus's own thread for less is nobody's business. In ms. */
+const LONG_BURST_MS = 1;
 /** Subscriptions that have ended and are still shown in the metrics. */
 const MAX_ENDED = 100;
 
@@ -34,12 +38,16 @@ export class Incarnations {
   readonly wiring: Wiring;
   /** Of the bus's own thread. */
   readonly engine: Engine;
+  readonly #host: ModuleHost;
+  /** Until the pump of that thread has ended. */
+  #pumping: Promise<void> | undefined;
   readonly deadLetters: DeadLetterOffice;
   readonly desk: FailureDesk;
   readonly breakers: Breakers;
   readonly #succession: Succession;
   readonly #log: Logger;
   readonly #options: ResolvedOptions;
+  readonly #notices: NoticeBoard;
   /** Called to end a subscription that fails too often. */
   onDisabled: (record: SubscriptionRecord) => void = () => undefined;
   /** Called when a thread may have something to do that no event of the bus's own thread has brought. */
@@ -73,11 +81,16 @@ export class Incarnations {
     });
     this.#log = log;
     this.#options = options;
+    this.#notices = notices;
     const [own] = this.wiring.slots;
     this.engine = new Engine(this.wiring.engineSetup(own), log.warn.bind(log));
     this.engine.pump.onFault = (error) => this.#survive(error);
+    this.engine.pump.onBurst = (subscription, ms) => {
+      if (ms >= LONG_BURST_MS) this.#tellOverrun(subscription, ms);
+    };
     this.engine.wired();
-    own.engine = this.engine;
+    this.#host = new ModuleHost(this.engine, own.index, log.child({ thread: own.index }));
+    own.host = this.#host;
     own.told = true;
   }
 
@@ -92,8 +105,8 @@ export class Incarnations {
       records.flatMap((record) => record.members.map((member) => this.wiring.gate(member))),
       false,
     );
-    for (const member of this.wiring.membersOn(0)) this.#attachHere(member);
-    void this.engine.pump.run();
+    await this.#attachAllHere();
+    this.#pumping = this.engine.pump.run();
     void this.#runDesk();
     await this.#succession.start();
   }
@@ -134,7 +147,7 @@ export class Incarnations {
       seen.map(async ({ member, consumerId }) => {
         const slot = this.#slotOf(member);
         if (slot.consumerId !== consumerId) this.#succession.rewire(slot, [member]);
-        if (slot.index === 0) this.#attachHere(member);
+        if (!isWorkerHandler(record.handler)) this.#attachFunction(member);
         else if (slot.told) await this.#attachThere(slot, member);
         // If the thread was not told, or is lost by now, the subscription is part of its (successor's) set-up.
         await slot.running;
@@ -236,6 +249,8 @@ export class Incarnations {
   async stop(graceMs: number): Promise<void> {
     this.engine.pump.stop();
     await this.#succession.stop(graceMs);
+    await this.#pumping;
+    await this.#host.end();
   }
 
   /** Gives every delivery that is left its outcome, after `stop`. */
@@ -280,11 +295,36 @@ export class Incarnations {
     return this.wiring.slots[member.thread];
   }
 
-  #attachHere(member: Member): void {
-    const { name, handler, options } = member.record;
-    const log = this.#log.child({ thread: 0, subscription: name });
+  /** Attaches what the bus's own thread runs. Modules first: one that fails does so before anything is delivered. */
+  async #attachAllHere(): Promise<void> {
+    const members = this.wiring.membersOn(0);
+    const ofModules = members.filter(({ record }) => isWorkerHandler(record.handler));
+    const specs = ofModules.map((member) => this.wiring.subscriptionSpec(member));
+    const attach = async (): Promise<undefined> => {
+      for (const spec of specs) await this.#host.attach(spec);
+    };
+    const names = ofModules.map(({ record }) => record.name).join(', ');
+    const what = `the bus's own thread did not import its handlers (${names})`;
+    const late = await inTime(attach(), this.#options.startTimeoutMs, what);
+    if (late !== undefined) throw late;
+    for (const member of members) if (!ofModules.includes(member)) this.#attachFunction(member);
+  }
+
+  #attachFunction(member: Member): void {
+    const { handler, options } = member.record;
     const handling = { handler: handler as AnyHandler, predicate: options.predicate as AnyPredicate | undefined };
-    this.engine.attach(this.wiring.subscriptionSpec(member), handling, log);
+    this.#host.attachFunction(this.wiring.subscriptionSpec(member), handling);
+  }
+
+  /** On the bus's own thread a handler that does not come back keeps the watchdog from its look, too. */
+  #tellOverrun({ id }: LocalSubscription, ms: number): void {
+    const record = this.wiring.membersOn(0).find((member) => member.id === id)?.record;
+    if (record === undefined || record.options.timeoutMs === 0 || ms < record.options.timeoutMs) return;
+    const { name, options } = record;
+    const notice = { subscription: { id: record.id, name }, durationMs: ms, timeoutMs: options.timeoutMs };
+    const why = "it runs on the bus's own thread, where it cannot be stopped";
+    this.#log.warn(notice, `a handler of "${name}" did not come back for ${Math.round(ms)} ms: ${why}`);
+    this.#notices.post('handlerOverran', notice);
   }
 
   /** @throws THREAD_LOST when the thread does not come back from the module: it is replaced, and goes on without. */

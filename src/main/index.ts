@@ -25,7 +25,7 @@ export {
   u64,
   u8,
 } from '../shared/fields.js';
-export { createBus } from './bus.js';
+export { type Backend, type BackendCapabilities, backends, createBus } from './backends.js';
 export type { DeadLetterStore, Letter, ReplayRequest } from './dead-letter-store.js';
 export type {
   BusOptions,

@@ -9,6 +9,7 @@ type Name = keyof BusNotices;
 /** All that a bus tells of. */
 export const NOTICES = Object.keys({
   threadRestarted: 0,
+  handlerOverran: 0,
   deadLetter: 0,
   subscriptionDisabled: 0,
   circuitOpened: 0,

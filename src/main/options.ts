@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { FailureOptions } from '../shared/api.js';
 import type { Catalog } from '../shared/catalog.js';
 import { LOG_LEVELS, type LoggerOptions } from '../shared/logger.js';
+import type { Backend } from './backends.js';
 import type { DeadLetterStore } from './dead-letter-store.js';
 import {
   FAILURE_DEFAULTS,
@@ -18,7 +19,13 @@ export type { LaneOptions, ResolvedLane } from './lane-options.js';
 
 /** The options of `createBus`. Every one may be left out. Times are in milliseconds, sizes in bytes. */
 export interface BusOptions extends FailureOptions {
-  /** Pool threads, 1–1024. Default: the cores available to the process less one, at least 1. */
+  /**
+   * What runs the handlers. `'parallel'`, the default: a pool of threads. `'inline'`: the calling thread runs all of them,
+   * worker handlers too, under the same contract; it cannot stop a handler that does not come back, only tell of it. Or a
+   * backend of your own, which gets the other options.
+   */
+  readonly backend?: 'parallel' | 'inline' | Backend | undefined;
+  /** Pool threads, 1–1024; with the inline backend only what a subscription may ask for. Default: the cores available to the process less one, at least 1. */
   readonly threads?: number | undefined;
   /** Lanes by name, merged with the default ones: control, execution, signal, market, log. `false` switches one off. */
   readonly lanes?: Readonly<Record<string, LaneOptions | false>> | undefined;
@@ -94,7 +101,11 @@ export interface ThreadResourceLimits {
 
 /** The options with every default filled in. */
 export interface ResolvedOptions extends ResolvedFailureOptions {
+  readonly backend: 'parallel' | 'inline';
+  /** Threads that a subscription may ask for. */
   readonly threads: number;
+  /** Those that there are: none with the inline backend. */
+  readonly poolThreads: number;
   /** Most urgent first. */
   readonly lanes: readonly ResolvedLane[];
   readonly timeoutMs: number;
@@ -121,6 +132,7 @@ export interface ResolvedOptions extends ResolvedFailureOptions {
 }
 
 const DEFAULTS = {
+  backend: 'parallel',
   timeoutMs: 10_000,
   graceMs: 1_000,
   exitWaitMs: 1_000,
@@ -148,7 +160,13 @@ const graceMs = duration();
 const memoryRule = { error: 'a number of MiB above 0 and up to 1,048,576' };
 const memory = z.number(memoryRule).gt(0, memoryRule).max(1_048_576, memoryRule);
 
+const backendRule = { error: "'parallel', 'inline', or an object with createBus(catalog, options)" };
+
 const busSchema = section({
+  backend: z.union(
+    [z.enum(['parallel', 'inline'], backendRule), z.custom<Backend>(isBackend, backendRule)],
+    backendRule,
+  ),
   threads: integer('threads', 1, 1024),
   lanes: lanesSchema,
   timeoutMs,
@@ -216,16 +234,19 @@ export function resolveOptions(options: unknown, catalog: Catalog): ResolvedOpti
   const given = busSchema.parse(value);
   const cores = availableParallelism();
   const threads = given.threads ?? Math.max(1, cores - 1);
+  const backend = given.backend === 'inline' ? 'inline' : DEFAULTS.backend; // one of your own is asked before
   const spinMicros = given.spinMicros ?? DEFAULTS.spinMicros;
   const starvation = given.starvation ?? DEFAULTS.starvation;
   const logger = given.logger ?? DEFAULTS.logger;
   return {
+    backend,
     threads,
+    poolThreads: backend === 'inline' ? 0 : threads,
     lanes,
     timeoutMs: given.timeoutMs ?? DEFAULTS.timeoutMs,
     graceMs: given.graceMs ?? DEFAULTS.graceMs,
     exitWaitMs: given.exitWaitMs ?? DEFAULTS.exitWaitMs,
-    spares: given.spares ?? DEFAULTS.spares,
+    spares: backend === 'inline' ? 0 : (given.spares ?? DEFAULTS.spares),
     watchdogIntervalMs: given.watchdogIntervalMs ?? DEFAULTS.watchdogIntervalMs,
     maxCrashes: given.maxCrashes ?? DEFAULTS.maxCrashes,
     maxDeadLetters: given.maxDeadLetters ?? DEFAULTS.maxDeadLetters,
@@ -266,6 +287,10 @@ function lanesAreSound(problems: readonly Problem[]): boolean {
 
 function isDestination(value: unknown): boolean {
   return value === 1 || value === 2 || (typeof value === 'string' && value.length > 0);
+}
+
+export function isBackend(value: unknown): value is Backend {
+  return typeof (value as Partial<Backend> | null)?.createBus === 'function';
 }
 
 function isStore(value: unknown): boolean {

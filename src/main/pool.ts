@@ -27,27 +27,15 @@ export function backOffMs(failures: number): number {
 const WORKER_URL = new URL('../workers/entry.cjs', import.meta.url).href;
 
 export class Pool {
-  readonly #piscina: Piscina;
+  readonly #options: ResolvedOptions;
+  /** Made with the first thread: without a pool there is none. */
+  #made: Piscina | undefined;
   readonly #startTimeoutMs: number;
   #destroyed = false;
 
   constructor(options: ResolvedOptions) {
     this.#startTimeoutMs = options.startTimeoutMs;
-    this.#piscina = new Piscina({
-      filename: WORKER_URL,
-      minThreads: 0,
-      // Never its bound that counts: a thread that is gone stays in its books until its exit has been told.
-      maxThreads: 2 * (options.threads + options.spares) + 16,
-      concurrentTasksPerWorker: 1,
-      idleTimeout: Infinity,
-      atomics: 'disabled',
-      recordTiming: false,
-      ...(Object.keys(options.resourceLimits).length > 0 && { resourceLimits: options.resourceLimits }),
-      ...(options.execArgv !== undefined && { execArgv: [...options.execArgv] }),
-      ...(options.env !== undefined && { env: options.env }),
-    });
-    // A thread that dies rejects its own task too, which is where it is dealt with; without a listener it would throw.
-    this.#piscina.on('error', () => undefined);
+    this.#options = options;
   }
 
   /** Starts a thread. Resolves when it answers. @param name For errors. @throws THREAD_LOST */
@@ -89,7 +77,28 @@ export class Pool {
   /** Terminates what is left; nothing starts any more. Resolves when all have exited. */
   async destroy(): Promise<void> {
     this.#destroyed = true;
-    await this.#piscina.destroy();
+    await this.#made?.destroy();
+  }
+
+  get #piscina(): Piscina {
+    if (this.#made !== undefined) return this.#made;
+    const options = this.#options;
+    this.#made = new Piscina({
+      filename: WORKER_URL,
+      minThreads: 0,
+      // Never its bound that counts: a thread that is gone stays in its books until its exit has been told.
+      maxThreads: 2 * (options.poolThreads + options.spares) + 16,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: Infinity,
+      atomics: 'disabled',
+      recordTiming: false,
+      ...(Object.keys(options.resourceLimits).length > 0 && { resourceLimits: options.resourceLimits }),
+      ...(options.execArgv !== undefined && { execArgv: [...options.execArgv] }),
+      ...(options.env !== undefined && { env: options.env }),
+    });
+    // A thread that dies rejects its own task too, which is where it is dealt with; without a listener it would throw.
+    this.#made.on('error', () => undefined);
+    return this.#made;
   }
 }
 

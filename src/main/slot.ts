@@ -4,9 +4,10 @@
  */
 import type { RestartReason, ThreadMetrics } from '../shared/api.js';
 import { now } from '../shared/clock.js';
-import { type EngineControl, invoke, type WorkerControl } from '../shared/control.js';
+import type { WorkerControl } from '../shared/control.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { ConsumerBlock, ConsumerWord } from '../shared/layout.js';
+import type { ModuleHost } from '../shared/module-host.js';
 import { kernelThreadId } from '../shared/thread-time.js';
 import type { PoolThread } from './pool.js';
 import type { Producer } from './record.js';
@@ -21,8 +22,8 @@ export class Slot {
   consumer = ConsumerBlock.create();
   consumerId = consumers++;
   producer: Producer;
-  /** The engine, where this is the bus's own thread. */
-  engine: EngineControl | undefined;
+  /** What runs here, where this is the bus's own thread. */
+  host: ModuleHost | undefined;
   thread: PoolThread | undefined;
   /** Whether the thread has been sent its set-up: what happens from then on must be sent to it too. */
   told = false;
@@ -45,7 +46,7 @@ export class Slot {
 
   /** The kernel's number of the thread, where it is known. */
   get kernelThread(): number | undefined {
-    return this.engine === undefined ? this.thread?.kernelThread : OWN_KERNEL_THREAD;
+    return this.host === undefined ? this.thread?.kernelThread : OWN_KERNEL_THREAD;
   }
 
   /** Leaves the dead thread behind. The blocks for its successor are fresh. */
@@ -74,8 +75,8 @@ export class Slot {
     method: K,
     ...args: Parameters<WorkerControl[K]>
   ): Promise<Awaited<ReturnType<WorkerControl[K]>>> {
-    if (this.engine !== undefined) {
-      return (await invoke(this.engine, method, args)) as Awaited<ReturnType<WorkerControl[K]>>;
+    if (this.host !== undefined) {
+      return (await this.host.call(method, args)) as Awaited<ReturnType<WorkerControl[K]>>;
     }
     if (this.thread === undefined || !this.told) {
       throw new LanebusError(ErrorCode.THREAD_LOST, `pool thread ${this.index} is not running`);
@@ -96,7 +97,7 @@ export class Slot {
     const since = stats[ConsumerWord.BUSY_SINCE_F64];
     const busy = stats[ConsumerWord.BUSY_F64] + (since > 0 ? Math.max(0, time - since) : 0);
     const busyShare = started === 0 || time <= started ? 0 : Math.min(1, busy / (time - started));
-    const threadId = this.engine === undefined ? this.thread?.worker?.threadId : 0;
+    const threadId = this.host === undefined ? this.thread?.worker?.threadId : 0;
     return { thread: index, state, threadId, incarnation, busyShare, restarts: { ...restarts } };
   }
 }

@@ -93,8 +93,9 @@ export function resolveSubscribeOptions(
   const value = options === undefined ? {} : options;
   throwProblems(findProblems(schema, value), 'subscribe');
   const given = schema.parse(value);
-  const { threads, concurrency, order, lag } = { ...DEFAULTS, ...withoutUndefined(given) };
-  const isOneAtATime = threads === 1 && concurrency === 1;
+  const { threads: asked, concurrency, order, lag } = { ...DEFAULTS, ...withoutUndefined(given) };
+  const isOneAtATime = (threads: number): boolean => threads === 1 && concurrency === 1;
+  const threads = Math.min(asked, Math.max(1, defaults.poolThreads)); // without a pool, the bus's own does it all
   const failure = resolveFailureOptions(given, {
     ...defaults,
     retry: inheritedRetry(given, defaults.retry, subscriber),
@@ -102,7 +103,7 @@ export function resolveSubscribeOptions(
   const why =
     lag === 'conflate'
       ? "with lag: 'conflate'"
-      : !isOneAtATime && order === 'key'
+      : !isOneAtATime(asked) && order === 'key'
         ? 'with threads or concurrency above 1'
         : undefined;
   const holds = failure.retry.keepOrder && failure.retry.attempts > 1;
@@ -127,7 +128,11 @@ export function resolveSubscribeOptions(
     threads,
     concurrency,
     mode:
-      lag === 'conflate' ? 'conflated' : isOneAtATime || (concurrency === 1 && order === 'key') ? 'ordered' : 'claimed',
+      lag === 'conflate'
+        ? 'conflated'
+        : isOneAtATime(threads) || (concurrency === 1 && order === 'key')
+          ? 'ordered'
+          : 'claimed',
     keys: why === undefined ? undefined : keys,
     holds: holds ? keys : undefined,
     maxKeys: given.maxKeys ?? DEFAULTS.maxKeys,

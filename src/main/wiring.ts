@@ -42,8 +42,11 @@ export class Wiring {
     this.#catalog = catalog;
     this.#options = options;
     this.meter = new LaneMeter(catalog, options.lanes);
-    this.#freeIndexes = Array.from({ length: producersFor(options.threads) }, (_, index) => index);
-    this.slots = Array.from({ length: options.threads + 1 }, (_, index) => new Slot(index, this.newProducer(index)));
+    this.#freeIndexes = Array.from({ length: producersFor(options.poolThreads) }, (_, index) => index);
+    this.slots = Array.from(
+      { length: options.poolThreads + 1 },
+      (_, index) => new Slot(index, this.newProducer(index)),
+    );
   }
 
   get pool(): readonly Slot[] {
@@ -55,8 +58,9 @@ export class Wiring {
     return this.#freeIndexes.length > 0;
   }
 
-  /** The pool threads with the fewest subscriptions. */
+  /** So many threads for worker handlers, those with the fewest subscriptions. Without a pool that is the bus's own. */
   leastLoaded(threads: number): number[] {
+    if (this.pool.length === 0) return [0];
     const load = new Map(this.pool.map(({ index }) => [index, this.membersOn(index).length]));
     const byLoad = [...load].sort(([, a], [, b]) => a - b);
     return byLoad.slice(0, threads).map(([index]) => index);
@@ -80,7 +84,7 @@ export class Wiring {
       ...setup,
       typeCount: this.#catalog.types.length,
       lanes: this.#options.lanes,
-      producers: producersFor(this.#options.threads),
+      producers: producersFor(this.#options.poolThreads),
       desk: this.desk.source,
     });
     this.records.push(record);

@@ -73,7 +73,7 @@ export interface SetupInfo {
   /** Whether the state that checkpoints should have kept is lost: a snapshot failed, and its lane ran out of room. */
   readonly stateLost: boolean;
   readonly subscription: { readonly id: number; readonly name: string; readonly types: readonly string[] };
-  /** Index of the thread, from 1. */
+  /** Index of the thread: pool threads count from 1; 0 is the bus's own, with the inline backend. */
   readonly thread: number;
   readonly log: HandlerLogger;
 }
@@ -520,6 +520,16 @@ export interface BusNotices {
     readonly reason: RestartReason;
     /** How often the thread has been replaced, this time included. */
     readonly incarnation: number;
+  };
+  /**
+   * A handler on the bus's own thread did not give it back for longer than its `timeoutMs`: it cannot be stopped there, so this
+   * is told when it has come back. Its outcome is its own.
+   */
+  readonly handlerOverran: {
+    readonly subscription: { readonly id: number; readonly name: string };
+    /** How long, to within a few ms. */
+    readonly durationMs: number;
+    readonly timeoutMs: number;
   };
   /** A delivery was set aside, and is kept in `deadLetters`. */
   readonly deadLetter: DeadLetter;

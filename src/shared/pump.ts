@@ -60,6 +60,8 @@ export class Pump implements BurstControl {
   wired = false;
   /** Called when the loop itself has failed, not a handler; without it, the thread fails. */
   onFault: ((error: unknown) => Promise<void>) | undefined;
+  /** Told how long each burst has held the thread, in ms: asked for where nobody else can see it. */
+  onBurst: ((subscription: LocalSubscription, ms: number) => void) | undefined;
   readonly dispatcher: Dispatcher;
   readonly #block: ConsumerBlock;
   readonly #starvation: Starvation | false;
@@ -218,7 +220,9 @@ export class Pump implements BurstControl {
       if (group.next >= readers.length) group.next = 0;
       const reader = readers[group.next++];
       if (!reader.canRun) continue;
+      const begun = this.onBurst === undefined ? 0 : now();
       this.#delivered += this.dispatcher.burst(reader, limit);
+      this.onBurst?.(reader.subscription, now() - begun);
       group.servedAt = this.#delivered;
       return;
     }

@@ -31,7 +31,7 @@ const CAPACITY_RULE = 'a power of two of bytes from 1,024 to 1,073,741,824';
 const MS = 'a number of ms from 0 to 2,147,483,647';
 const MS_OR_NONE = `${MS} (0 = no limit)`;
 const BUS_NAMES =
-  'threads, lanes, timeoutMs, graceMs, exitWaitMs, spares, watchdogIntervalMs, maxCrashes, maxDeadLetters, deadLetterStore, retry, maxFailures, onMaxFailures, coolDownMs, maxCoolDownMs, errorBackoffMs, startTimeoutMs, drainTimeoutMs, ' +
+  'backend, threads, lanes, timeoutMs, graceMs, exitWaitMs, spares, watchdogIntervalMs, maxCrashes, maxDeadLetters, deadLetterStore, retry, maxFailures, onMaxFailures, coolDownMs, maxCoolDownMs, errorBackoffMs, startTimeoutMs, drainTimeoutMs, ' +
   'stopTimeoutMs, symbols, starvation, spinMicros, logger, metricsLogIntervalMs, resourceLimits, execArgv, env';
 
 const bad: [options: unknown, line: string][] = [
@@ -232,7 +232,9 @@ describe('resolveOptions', () => {
   it('fills every option when none is given', () => {
     const cores = availableParallelism();
     const expected: Omit<ResolvedOptions, 'lanes'> = {
+      backend: 'parallel',
       threads: Math.max(1, cores - 1),
+      poolThreads: Math.max(1, cores - 1),
       timeoutMs: 10_000,
       graceMs: 1_000,
       exitWaitMs: 1_000,
