@@ -3,6 +3,7 @@
  * through. Threads open and close them themselves (circuit.ts) and ring; what a thread could not tell is seen at the next
  * look.
  */
+import { setTimer, type Timer } from '../shared/clock.js';
 import type { Logger } from '../shared/logger.js';
 import type { NoticeBoard } from './notices.js';
 import type { SubscriptionRecord } from './record.js';
@@ -14,7 +15,7 @@ interface Watched {
   state: 'closed' | 'open' | 'halfOpen';
   /** Probes that have failed in a row. */
   probes: number;
-  timer: NodeJS.Timeout | undefined;
+  timer: Timer | undefined;
 }
 
 export class Breakers {
@@ -55,12 +56,12 @@ export class Breakers {
   }
 
   forget(record: SubscriptionRecord): void {
-    clearTimeout(this.#watched.get(record)?.timer);
+    this.#watched.get(record)?.timer?.cancel();
     this.#watched.delete(record);
   }
 
   stop(): void {
-    for (const { timer } of this.#watched.values()) clearTimeout(timer);
+    for (const { timer } of this.#watched.values()) timer?.cancel();
     this.#watched.clear();
   }
 
@@ -91,19 +92,18 @@ export class Breakers {
     const coolDownMs = Math.min(options.maxCoolDownMs, options.coolDownMs * GROWTH ** probes);
     this.#log.error({ subscription: name, failures, coolDownMs }, 'circuit opened: a probe follows the cool-down');
     this.#notices.post('circuitOpened', { subscription, failures, coolDownMs });
-    clearTimeout(watched.timer);
-    watched.timer = setTimeout(() => {
+    watched.timer?.cancel();
+    watched.timer = setTimer(() => {
       // Before it is: a probe may start, and fail, at once.
       watched.state = 'halfOpen';
       circuit.halfOpen();
       this.#nudge(record);
     }, coolDownMs);
-    watched.timer.unref();
     this.#nudge(record); // threads that share it do not start another one
   }
 
   #closed(record: SubscriptionRecord, watched: Watched): void {
-    clearTimeout(watched.timer);
+    watched.timer?.cancel();
     watched.probes = 0;
     this.#log.info({ subscription: record.name }, 'circuit closed');
     this.#notices.post('circuitClosed', { subscription: { id: record.id, name: record.name } });

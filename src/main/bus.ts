@@ -17,7 +17,7 @@ import type {
   WorkerHandler,
 } from '../shared/api.js';
 import type { Catalog, EventOf, EventType, TypeOf } from '../shared/catalog.js';
-import { now } from '../shared/clock.js';
+import { now, realNow, toEpoch } from '../shared/clock.js';
 import { unknownTypeError } from '../shared/codec.js';
 import { asError, ErrorCode, LanebusError } from '../shared/errors.js';
 import { createLogger, type Logger } from '../shared/logger.js';
@@ -25,6 +25,7 @@ import type { Letter } from './dead-letter-store.js';
 import { Incarnations } from './incarnations.js';
 import { openStream, resolveStreamOptions } from './event-stream.js';
 import { NoticeBoard } from './notices.js';
+import { MAX_TIMER_MS } from './option-checks.js';
 import { once } from './once.js';
 import { type ResolvedOptions, resolveTimeout } from './options.js';
 import { after } from './pool.js';
@@ -52,6 +53,8 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
   #nextId = 1;
   #watchdog: Watchdog | undefined;
   #metricsTimer: NodeJS.Timeout | undefined;
+  /** A bus that runs keeps the process alive, whether or not it has threads that would. */
+  #alive: NodeJS.Timeout | undefined;
   #stopped: Promise<StopReport> | undefined;
 
   constructor(catalog: C, options: ResolvedOptions) {
@@ -71,6 +74,11 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
     );
   }
 
+  /** What a bus is made of, for those of this package that have to look inside. */
+  static partsOf<C extends Catalog>(bus: LaneBus<C>): Incarnations {
+    return bus.#incarnations;
+  }
+
   async start(): Promise<void> {
     if (this.#state !== 'created') {
       throw this.#state === 'stopping' || this.#state === 'stopped'
@@ -78,6 +86,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
         : new LanebusError(ErrorCode.ALREADY_STARTED, `start: the bus is ${this.#state} already; start it once`);
     }
     this.#state = 'starting';
+    this.#alive = setInterval(() => undefined, MAX_TIMER_MS);
     this.#startedAt = now();
     try {
       this.#incarnations.deadLetters.open((letter, to) => this.#replay(letter, to));
@@ -221,7 +230,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
     this.#incarnations.engine.outbox.flush(); // what a burst has put off is published
     const { meter, producers, records } = this.#incarnations.wiring;
     return {
-      takenAt: Date.now(),
+      takenAt: toEpoch(now()),
       uptimeMs: this.#startedAt === 0 ? 0 : now() - this.#startedAt,
       state: this.#state,
       lanes: meter.read(producers, records),
@@ -236,12 +245,12 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
   }
 
   async #drain(timeoutMs: number): Promise<DrainReport> {
-    const begun = now();
+    const begun = realNow();
     const { producers, records } = this.#incarnations.wiring;
     for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(LAST_LOOK_MS, waitMs * 2)) {
       this.#incarnations.engine.outbox.flush();
       const drained = isQuiet(producers, records);
-      const durationMs = now() - begun;
+      const durationMs = realNow() - begun;
       if (drained || (timeoutMs > 0 && durationMs >= timeoutMs)) {
         const pending = drained ? 0 : records.reduce((sum, record) => sum + record.metrics().pending, 0);
         return { drained, pending, durationMs };
@@ -253,7 +262,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
   }
 
   async #stop(timeoutMs: number): Promise<StopReport> {
-    const begun = now();
+    const begun = realNow();
     const { engine, wiring } = this.#incarnations;
     const { records } = wiring;
     const wasRunning = this.#state === 'running';
@@ -266,6 +275,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
     const discardedBefore = sumDiscarded(records);
     await this.#incarnations.discardRest();
     this.#state = 'stopped';
+    clearInterval(this.#alive);
     this.#incarnations.state = 'stopped';
     for (const [record, handle] of this.#handles) {
       record.state = 'ended';
@@ -278,7 +288,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
       discarded,
       subscriptions: records.map((record) => record.metrics()),
       releasedPublishers,
-      durationMs: now() - begun,
+      durationMs: realNow() - begun,
     };
   }
 
@@ -315,6 +325,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
     this.#incarnations.desk.silenceAll();
     await this.#incarnations.deadLetters.close();
     this.#state = 'stopped';
+    clearInterval(this.#alive);
     this.#incarnations.state = 'stopped';
     for (const [record, handle] of this.#handles) {
       record.state = 'ended';

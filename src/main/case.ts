@@ -1,6 +1,6 @@
 /** A delivery that has come back to main and has no outcome yet, and the letter that it may become. */
 import type { DeadLetterFailure, DeadLetterReason } from '../shared/api.js';
-import { toEpoch } from '../shared/clock.js';
+import { now, toEpoch } from '../shared/clock.js';
 import { unpackError } from '../shared/packed-error.js';
 import type { Letter } from './dead-letter-store.js';
 import type { Published } from './member.js';
@@ -61,7 +61,7 @@ export function letterOf(one: Case, id: number, reason: DeadLetterReason): Lette
     crashes: one.crashes,
     firstFailedAt: toEpoch(one.firstFailedAt),
     lastFailedAt: toEpoch(one.lastFailedAt),
-    setAsideAt: Date.now(),
+    setAsideAt: toEpoch(now()),
     thread: one.thread,
     lane: record.lanes[rank].name,
     publisher: published.publisher,

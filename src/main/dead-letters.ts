@@ -126,6 +126,10 @@ export class DeadLetterOffice implements DeadLetters {
     while (this.#writing !== undefined) await this.#writing;
   }
 
+  get isWriting(): boolean {
+    return this.#writing !== undefined;
+  }
+
   /** Whether as many letters wait for the store as may. */
   get isFull(): boolean {
     return this.#unkept >= MAX_UNKEPT;

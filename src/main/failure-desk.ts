@@ -11,7 +11,7 @@ import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import TinyQueue from 'tinyqueue';
 import Queue from 'yocto-queue';
 import type { DeadLetterReason } from '../shared/api.js';
-import { fromEpoch, now } from '../shared/clock.js';
+import { fromEpoch, now, realNow, setTimer, type Timer } from '../shared/clock.js';
 import { asError, toErrorRecord } from '../shared/errors.js';
 import { type ConsumerBlock, ConsumerWord, Outcome } from '../shared/layout.js';
 import type { Logger } from '../shared/logger.js';
@@ -64,7 +64,7 @@ export class FailureDesk {
   /** Deliveries of a key that keeps its order: the first is the one that is tried. */
   readonly #queues = new Map<SubscriptionRecord, Map<number, Queue<Case>>>();
   #timers = new TinyQueue<Case>([], (a, b) => a.due - b.due);
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #tickets = 0;
   #first = 0;
   #closing = false;
@@ -103,6 +103,11 @@ export class FailureDesk {
       else if (taken > 0) await sleep(GATHER_MS);
       else await this.#park();
     }
+  }
+
+  /** Whether it waits for something to come back, and no letter is on its way. */
+  get isAtRest(): boolean {
+    return !this.#hasNews && !this.#office.isWriting;
   }
 
   async #park(): Promise<void> {
@@ -208,7 +213,7 @@ export class FailureDesk {
   /** The bus stops: nothing is made again any more. */
   silenceAll(): void {
     this.#closing = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.wake();
     for (const record of this.#wiring.records) if (!record.ended) this.silence(record);
   }
@@ -227,14 +232,14 @@ export class FailureDesk {
 
   /** @returns How many were taken. */
   #slice(): number {
-    const end = now() + SLICE_MS;
+    const end = realNow() + SLICE_MS;
     let taken = 0;
     const members = this.#members;
     // Each time another one is first: the others wait while the slice is used up.
     this.#first = (this.#first + 1) % Math.max(1, members.length);
     for (const member of [...members.slice(this.#first), ...members.slice(0, this.#first)]) {
       member.returns.drain((returned) => {
-        if (this.#office.isFull || now() >= end) return false;
+        if (this.#office.isFull || realNow() >= end) return false;
         this.#take(member, returned);
         taken++;
         return true;
@@ -467,9 +472,9 @@ export class FailureDesk {
   /** One timer, for the try that is due first. */
   #arm(): void {
     const next = this.#timers.peek();
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     if (next === undefined || this.#closing) return;
-    this.#timer = setTimeout(
+    this.#timer = setTimer(
       () => {
         const time = now();
         for (let one = this.#timers.peek(); one !== undefined && one.due <= time; one = this.#timers.peek()) {

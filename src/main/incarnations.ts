@@ -287,6 +287,11 @@ export class Incarnations {
     return this.#succession.spares.ready;
   }
 
+  /** Whether nothing more happens before a handler's promise settles, or time has passed, as far as this thread can know. */
+  get isAtRest(): boolean {
+    return this.engine.pump.isAtRest && this.desk.isAtRest;
+  }
+
   set state(state: ThreadMetrics['state']) {
     this.wiring.slots[0].state = state;
   }

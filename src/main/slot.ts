@@ -3,7 +3,7 @@
  * process does; pool threads count from 1.
  */
 import type { RestartReason, ThreadMetrics } from '../shared/api.js';
-import { now } from '../shared/clock.js';
+import { realNow } from '../shared/clock.js';
 import type { WorkerControl } from '../shared/control.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { ConsumerBlock, ConsumerWord } from '../shared/layout.js';
@@ -92,7 +92,7 @@ export class Slot {
   metrics(): ThreadMetrics {
     const { index, state, incarnation, restarts } = this;
     const { stats } = this.consumer;
-    const time = now();
+    const time = realNow();
     const started = stats[ConsumerWord.STARTED_F64];
     const since = stats[ConsumerWord.BUSY_SINCE_F64];
     const busy = stats[ConsumerWord.BUSY_F64] + (since > 0 ? Math.max(0, time - since) : 0);

@@ -18,7 +18,7 @@
  * work, until `rouse`.
  */
 import inspector from 'node:inspector';
-import { now } from '../shared/clock.js';
+import { isReal, now, setTimer, type Timer } from '../shared/clock.js';
 import {
   ADDRESS_MASK,
   type ConsumerBlock,
@@ -80,7 +80,7 @@ export class Watchdog {
   readonly #intervalMs: number;
 
   #ownTime: ThreadTime | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   /** Time of the last look, and when the next one is due. */
   #lookedAt = now();
   #dueAt = 0;
@@ -99,7 +99,7 @@ export class Watchdog {
   rouse(): void {
     if (!this.#asleep) return;
     this.#asleep = false;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     const time = now();
     const isFresh = time - this.#lookedAt < this.#intervalMs;
     this.#lookedAt = time;
@@ -108,14 +108,14 @@ export class Watchdog {
 
   stop(): void {
     this.#asleep = false;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
   }
 
   #plan(delayMs: number): void {
     this.#dueAt = now() + delayMs;
-    this.#timer = setTimeout(() => {
+    this.#timer = setTimer(() => {
       this.#look();
-    }, delayMs).unref();
+    }, delayMs);
   }
 
   #look(): void {
@@ -248,11 +248,11 @@ export class Watchdog {
     const before = seen?.at === this.#lookedAt ? seen : undefined;
     const turns = Atomics.load(consumer.words, ConsumerWord.TURNS_INDEX);
     const turnedAt = before?.turns === turns ? before.turnedAt : time;
-    const spent = timeOf(kernelThread);
+    const spent = isReal() ? timeOf(kernelThread) : undefined; // what a thread has run is told in real time
     const from = before?.spent;
     const ran = spent === undefined || from === undefined ? 0 : spent.ranMs - from.ranMs;
     const starved = spent === undefined || from === undefined ? 0 : spent.starvedMs - from.starvedMs;
-    const ranAt = before === undefined || ran > 0 ? time : before.ranAt;
+    const ranAt = before === undefined || spent === undefined || ran > 0 ? time : before.ranAt;
     this.#sights.set(consumer, { at: time, turns, turnedAt, spent, ranAt });
     return {
       ran,

@@ -7,7 +7,7 @@
  * reader that has moved its gating position is the waker.
  */
 import Queue from 'yocto-queue';
-import { now } from './clock.js';
+import { now, setTimer, type Timer } from './clock.js';
 import type { RecordSink } from './codec.js';
 import { ErrorCode, LanebusError } from './errors.js';
 import type { Lane, Origin, Publisher } from './lane.js';
@@ -63,7 +63,7 @@ export class Admission {
   #flowing = false;
   /** Events that were dropped and that no notice in the lane tells of yet, by type index. */
   readonly #gap = new Map<number, number>();
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
 
   constructor(
     lane: Lane,
@@ -261,7 +261,7 @@ export class Admission {
   #arm(): void {
     const deadline = this.#held.peek()?.ticket?.deadline ?? Infinity;
     if (deadline === Infinity || this.#timer !== undefined) return;
-    this.#timer = setTimeout(
+    this.#timer = setTimer(
       () => {
         this.#timer = undefined;
         const time = now();
@@ -286,7 +286,7 @@ export class Admission {
 
   #show(): void {
     if (this.idle) {
-      clearTimeout(this.#timer);
+      this.#timer?.cancel();
       this.#timer = undefined;
     }
     this.lane.stats[LaneWord.WAITING_F64] = this.#waiters;

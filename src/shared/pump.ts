@@ -3,10 +3,10 @@
  * park when there is nothing. The bus's own thread runs one for its function handlers, each pool thread one.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import { now } from './clock.js';
+import { realNow } from './clock.js';
 import { type BurstControl, Dispatcher } from './dispatch.js';
 import { type ConsumerBlock, ConsumerWord } from './layout.js';
-import { Parker, ring } from './parking.js';
+import { PARKED, Parker, ring } from './parking.js';
 import type { AnyReader } from './reader.js';
 import type { LocalSubscription } from './subscription.js';
 
@@ -109,6 +109,16 @@ export class Pump implements BurstControl {
     if (owed >= 0) this.#owing.splice(owed, 1);
   }
 
+  /** Whether it sleeps until somebody wakes it, or has ended. */
+  get isAtRest(): boolean {
+    return this.#stopping || Atomics.load(this.#block.words, ConsumerWord.DOORBELL_INDEX) === PARKED;
+  }
+
+  /** Deliveries whose handler has returned a promise that has not settled. */
+  get awaited(): number {
+    return this.#waiting;
+  }
+
   /** Makes the loop look again: something other than an event has happened on this thread. */
   wake(): void {
     ring(this.#block.words, ConsumerWord.DOORBELL_INDEX);
@@ -150,16 +160,16 @@ export class Pump implements BurstControl {
   /** Resolves after `stop`, at the next event boundary. A delivery that waits for a promise is left as it is. */
   async run(): Promise<void> {
     const { stats } = this.#block;
-    stats[ConsumerWord.STARTED_F64] = now();
-    stats[ConsumerWord.BUSY_SINCE_F64] = now();
-    let turnDue = now() + SLICE_MS;
+    stats[ConsumerWord.STARTED_F64] = realNow();
+    stats[ConsumerWord.BUSY_SINCE_F64] = realNow();
+    let turnDue = realNow() + SLICE_MS;
     while (!this.#stopping) {
       this.#block.words[ConsumerWord.TURNS_INDEX] += 1;
       try {
         // A steady trickle ends every slice early and every spin: the loop must be turned all the same.
-        if (this.#slice() || (await this.#settleMicrotasks()) || now() >= turnDue) {
+        if (this.#slice() || (await this.#settleMicrotasks()) || realNow() >= turnDue) {
           await turn();
-          turnDue = now() + SLICE_MS;
+          turnDue = realNow() + SLICE_MS;
         } else if (!this.#spin()) {
           await this.#park();
         }
@@ -168,7 +178,7 @@ export class Pump implements BurstControl {
         await this.onFault(error);
       }
     }
-    this.#busyUntil(now());
+    this.#busyUntil(realNow());
   }
 
   /** Reads until nothing is left or the slice is over. @returns Whether something is left. */
@@ -179,7 +189,7 @@ export class Pump implements BurstControl {
   }
 
   #read(): boolean {
-    this.sliceEnd = now() + SLICE_MS;
+    this.sliceEnd = realNow() + SLICE_MS;
     this.sliceOver = false;
     let bursts = 0;
     for (;;) {
@@ -210,7 +220,7 @@ export class Pump implements BurstControl {
 
   /** A burst that ran slow handlers says so itself; for fast ones the clock is read now and then. */
   #isSliceOver(bursts: number): boolean {
-    return this.sliceOver || ((bursts & 15) === 0 && now() >= this.sliceEnd);
+    return this.sliceOver || ((bursts & 15) === 0 && realNow() >= this.sliceEnd);
   }
 
   /** Gives the group's next reader that can run its burst. */
@@ -220,9 +230,9 @@ export class Pump implements BurstControl {
       if (group.next >= readers.length) group.next = 0;
       const reader = readers[group.next++];
       if (!reader.canRun) continue;
-      const begun = this.onBurst === undefined ? 0 : now();
+      const begun = this.onBurst === undefined ? 0 : realNow();
       this.#delivered += this.dispatcher.burst(reader, limit);
-      this.onBurst?.(reader.subscription, now() - begun);
+      this.onBurst?.(reader.subscription, realNow() - begun);
       group.servedAt = this.#delivered;
       return;
     }
@@ -230,7 +240,7 @@ export class Pump implements BurstControl {
 
   /** The least urgent group that has waited as long as the starvation bound allows. Sets how long the others may wait. */
   #starving({ events, ms }: Starvation): Group | undefined {
-    const time = now();
+    const time = realNow();
     let starving: Group | undefined;
     this.#allowed = Math.min(BURST, events);
     for (const group of this.#groups) {
@@ -249,8 +259,8 @@ export class Pump implements BurstControl {
 
   /** Lets async handlers that are about to end do so, without the cost of a turn. @returns Whether that gave work. */
   async #settleMicrotasks(): Promise<boolean> {
-    const time = now();
-    while (this.#waiting > 0 && now() - time < SLICE_MS) {
+    const time = realNow();
+    while (this.#waiting > 0 && realNow() - time < SLICE_MS) {
       for (let turns = 0; turns < MICROTASK_TURNS && !this.#groups.some(hasWork); turns++) await microtask;
       if (!this.#groups.some(hasWork)) return false;
       if (this.#slice()) return true;
@@ -261,12 +271,12 @@ export class Pump implements BurstControl {
   /** Looks for news for a while before parking: to be woken costs more, and costs the publisher too. See `#park`. */
   #spin(): boolean {
     if (this.#spinMicros < 1 || this.#waiting > 0) return false;
-    const end = now() + this.#spinMicros / 1e3;
+    const end = realNow() + this.#spinMicros / 1e3;
     do {
       for (let looks = 0; looks < LOOKS_PER_READING; looks++) {
         if (this.#groups.some(hasWork)) return true;
       }
-    } while (now() < end);
+    } while (realNow() < end);
     return false;
   }
 
@@ -276,7 +286,7 @@ export class Pump implements BurstControl {
       this.#parker.cancel();
       return;
     }
-    const parkedAt = now();
+    const parkedAt = realNow();
     this.#busyUntil(parkedAt);
     const poll = this.wired
       ? undefined
@@ -285,7 +295,7 @@ export class Pump implements BurstControl {
         }, POLL_MS);
     await this.#parker.wait();
     clearTimeout(poll);
-    const wokenAt = now();
+    const wokenAt = realNow();
     this.#block.stats[ConsumerWord.BUSY_SINCE_F64] = wokenAt;
     // A short sleep would have been a short spin; after long ones, spinning only burns a core.
     const short = wokenAt - parkedAt < (SHORT_SLEEP_SPINS * this.#maxSpinMicros) / 1e3;

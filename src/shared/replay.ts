@@ -9,7 +9,7 @@
 import type { CheckpointBlock } from './checkpoint-block.js';
 import { CheckpointWord } from './checkpoint-block.js';
 import type { CheckpointedReader } from './checkpointed-reader.js';
-import { now } from './clock.js';
+import { realNow } from './clock.js';
 import type { Decoder } from './codec.js';
 import type { Delivery } from './delivery.js';
 import { ConsumerWord, HEADER_BYTES, TYPE_MASK, WAITING_BIT } from './layout.js';
@@ -72,7 +72,7 @@ export class Replay {
       if (reader === undefined) return count;
       this.#show(reader, control);
       count++;
-      if (count % LOOK_EVERY === 0 && now() >= control.sliceEnd) control.sliceOver = true;
+      if (count % LOOK_EVERY === 0 && realNow() >= control.sliceEnd) control.sliceOver = true;
       if (control.sliceOver || Atomics.load(words, ConsumerWord.BELL_INDEX) !== bell) break;
       if (control.overtaken(reader.rank)) break;
     }
