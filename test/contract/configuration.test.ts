@@ -15,7 +15,7 @@ import {
 } from 'lanebus';
 import { afterAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { type Key, KEYS, OPTIONS_WITHOUT_KEY } from '../../src/main/configuration-keys.js';
+import { type Key, KEYS, OPTIONS_WITHOUT_KEY } from '../../src/main/option-keys.js';
 import { busSchema } from '../../src/main/options.js';
 import { env, fileOf, folder, json, map, REFUSALS } from '../support/configuration.js';
 import { parsePage, rowsOf, tableOf } from '../support/documents/markdown.js';
