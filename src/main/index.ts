@@ -26,6 +26,8 @@ export {
   u8,
 } from '../shared/fields.js';
 export { type Backend, type BackendCapabilities, backends, createBus } from './backends.js';
+export { busOptionsFrom } from './configuration.js';
+export { type ConfigurationSource, environment, fromGetters, type Getters, jsonFile } from './option-sources.js';
 export type { DeadLetterStore, Letter, ReplayRequest } from './dead-letter-store.js';
 export type {
   BusOptions,

@@ -42,7 +42,7 @@ export interface ResolvedLane {
 const KIB = 1024;
 const MIB = 1024 * KIB;
 /** Smaller rings work but cost more than they save: both sides wait on the gating line at every turn. */
-const MIN_CAPACITY_BYTES = KIB;
+export const MIN_CAPACITY_BYTES = KIB;
 const RECORD_ALIGNMENT_BYTES = 8;
 const MAX_SPILL_WATERMARK_BYTES = 2 ** 40;
 
@@ -53,6 +53,8 @@ const DEFAULT_LANES: Readonly<Partial<Record<string, { maxPriority: number; capa
   market: { maxPriority: 89, capacityBytes: 4 * MIB },
   log: { maxPriority: Infinity, capacityBytes: MIB },
 };
+
+export const DEFAULT_LANE_NAMES: readonly string[] = Object.keys(DEFAULT_LANES);
 
 const DEFAULTS = {
   capacityBytes: MIB,
@@ -174,7 +176,7 @@ function resolveLane(
 }
 
 function nearestDefault(name: string): string {
-  return didYouMean(name, Object.keys(DEFAULT_LANES));
+  return didYouMean(name, DEFAULT_LANE_NAMES);
 }
 
 function isCapacity(value: unknown): boolean {

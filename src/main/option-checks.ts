@@ -24,9 +24,16 @@ export function integer(unit: string, min: number, max: number, note = '') {
   return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
+/** What is accepted, for whoever says it in units of so many of the option's own: configuration by key has seconds. */
+export type ExpectedIn = (unit: string, size: number) => string;
+
 export function duration(min = 0, max = MAX_TIMER_MS, note = '') {
-  const error = `a number of ms from ${grouped(min)} to ${grouped(max)}${note}`;
-  return z.number({ error }).min(min, { error }).max(max, { error });
+  const expectedIn: ExpectedIn = (unit, size) =>
+    `a number of ${unit} from ${grouped(min / size)} to ${grouped(max / size)}${note}`;
+  return z.custom<number>((value) => typeof value === 'number' && value >= min && value <= max, {
+    error: expectedIn('ms', 1),
+    params: { expectedIn },
+  });
 }
 
 /** What was given, without the options that were given as undefined. */
@@ -39,11 +46,15 @@ export function withoutUndefined<T extends object>(given: T): { [K in keyof T]: 
 /** What breaks a rule, as one line of the error. */
 export interface Problem {
   readonly path: readonly PropertyKey[];
+  readonly value: unknown;
+  readonly expected: string;
+  /** Of durations. */
+  readonly expectedIn?: ExpectedIn | undefined;
   readonly line: string;
 }
 
 export function problem(path: readonly PropertyKey[], value: unknown, expected: string): Problem {
-  return { path, line: `${formatPath(path)}: got ${formatValue(value)}; expected ${expected}` };
+  return { path, value, expected, line: `${formatPath(path)}: got ${formatValue(value)}; expected ${expected}` };
 }
 
 /** All problems of one value against its schema, each as `path: got VALUE; expected WHAT`. A rule that fails twice is one line. */
@@ -56,9 +67,14 @@ export function findProblems(schema: z.ZodType, value: unknown): Problem[] {
 }
 
 export function throwProblems(problems: readonly Problem[], what: string): void {
-  if (problems.length === 0) return;
-  const head = `${problems.length} ${problems.length === 1 ? 'problem' : 'problems'} in the options of ${what}`;
-  throw new LanebusError(ErrorCode.OPTIONS, [head, ...problems.map(({ line }) => line)].join('\n'));
+  const lines = problems.map(({ line }) => line);
+  throwLines(lines, `the options of ${what}`);
+}
+
+export function throwLines(lines: readonly string[], where: string): void {
+  if (lines.length === 0) return;
+  const head = `${lines.length} ${lines.length === 1 ? 'problem' : 'problems'} in ${where}`;
+  throw new LanebusError(ErrorCode.OPTIONS, [head, ...lines].join('\n'));
 }
 
 /** `", did you mean …"` when one of the names is a likely misspelling of the name given, else nothing. */
@@ -92,6 +108,10 @@ function describe(issue: z.core.$ZodIssue, prefix: readonly PropertyKey[], root:
       // Only a section's own text is a list of names.
       if (issue.expected === 'object') return [problem(path, value, `an object of: ${issue.message}`)];
       return [problem(path, value, issue.message)];
+    case 'custom':
+      return [
+        { ...problem(path, value, issue.message), expectedIn: issue.params?.expectedIn as ExpectedIn | undefined },
+      ];
     default:
       return [problem(path, value, issue.message)];
   }
@@ -101,7 +121,7 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], root);
 }
 
-function formatPath(path: readonly PropertyKey[]): string {
+export function formatPath(path: readonly PropertyKey[]): string {
   if (path.length === 0) return 'options';
   return path
     .map((key, at) => {
@@ -112,7 +132,7 @@ function formatPath(path: readonly PropertyKey[]): string {
 }
 
 /** One line, whatever the value is: an error's stack or a long text must not break the list of problems. */
-function formatValue(value: unknown): string {
+export function formatValue(value: unknown): string {
   const text = inspect(value, { depth: 1, breakLength: Infinity, maxArrayLength: 5, maxStringLength: 60 });
   const line = text.replace(/\s+/g, ' ');
   return line.length > 100 ? `${line.slice(0, 99)}…` : line;

@@ -162,7 +162,7 @@ const memory = z.number(memoryRule).gt(0, memoryRule).max(1_048_576, memoryRule)
 
 const backendRule = { error: "'parallel', 'inline', or an object with createBus(catalog, options)" };
 
-const busSchema = section({
+export const busSchema = section({
   backend: z.union(
     [z.enum(['parallel', 'inline'], backendRule), z.custom<Backend>(isBackend, backendRule)],
     backendRule,
@@ -225,10 +225,7 @@ const timeoutSchema = section({ timeoutMs });
  */
 export function resolveOptions(options: unknown, catalog: Catalog): ResolvedOptions {
   const value = options === undefined ? {} : options;
-  const problems = findProblems(busSchema, value);
-  const lanes: readonly ResolvedLane[] = lanesAreSound(problems)
-    ? resolveLanes((value as BusOptions).lanes ?? {}, catalog, problems)
-    : [];
+  const { problems, lanes } = checkOptions(value, catalog);
   throwProblems(problems, 'createBus');
 
   const given = busSchema.parse(value);
@@ -271,6 +268,16 @@ export function resolveOptions(options: unknown, catalog: Catalog): ResolvedOpti
     execArgv: given.execArgv,
     env: given.env,
   };
+}
+
+/** What breaks a rule, and the lanes that follow where nothing does. */
+export function checkOptions(
+  value: unknown,
+  catalog: Catalog,
+): { readonly problems: readonly Problem[]; readonly lanes: readonly ResolvedLane[] } {
+  const problems = findProblems(busSchema, value);
+  if (!lanesAreSound(problems)) return { problems, lanes: [] };
+  return { lanes: resolveLanes((value as BusOptions).lanes ?? {}, catalog, problems), problems };
 }
 
 /** The `timeoutMs` of `drain` or `stop`; 0 = no limit. Throws ERR_LANEBUS_OPTIONS. */

@@ -4,7 +4,7 @@ import type { FailureRecord } from './api.js';
 export const ErrorCode = {
   /** The catalog given to `defineEvents` breaks a rule. */
   CATALOG: 'ERR_LANEBUS_CATALOG',
-  /** The options given to `createBus`, `subscribe`, `drain` or `stop` break a rule. */
+  /** The options given to `createBus`, `subscribe`, `drain` or `stop`, or the configuration they come from, break a rule. */
   OPTIONS: 'ERR_LANEBUS_OPTIONS',
   /** The event's type is not in the catalog. */
   UNKNOWN_TYPE: 'ERR_LANEBUS_UNKNOWN_TYPE',
