@@ -27,6 +27,14 @@ export {
 } from '../shared/fields.js';
 export { type Backend, type BackendCapabilities, backends, createBus } from './backends.js';
 export type { DeadLetterStore, Letter, ReplayRequest } from './dead-letter-store.js';
+export {
+  type BusEventEmitter,
+  type EmitterListener,
+  type EmitterNameOf,
+  type EmitterPayload,
+  type EmitterTypeOf,
+  toEventEmitter,
+} from './event-emitter.js';
 export type {
   BusOptions,
   LaneOptions,
