@@ -1,7 +1,14 @@
 // `toEventEmitter`: what is as Node does is played on both and compared; each difference is shown. Both are tables in the docs.
 import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type BusEventEmitter, type DeadLetter, type EventBus, toEventEmitter } from 'lanebus';
+import {
+  backends,
+  type BusEventEmitter,
+  type BusOptions,
+  type DeadLetter,
+  type EventBus,
+  toEventEmitter,
+} from 'lanebus';
 import { describe, expect, it, vi } from 'vitest';
 import { parsePage, tableOf } from '../support/documents/markdown.js';
 import { claims, nodeStage, payload } from '../support/emitter-claims.js';
@@ -16,15 +23,21 @@ const page = parsePage(
 const rowsIn = (title: string): string[] => tableOf(page, title).rows.map(([name]) => name);
 
 interface Setting {
+  readonly backend: BackendName;
   readonly bus: EventBus<C>;
   readonly emitter: BusEventEmitter<C>;
   readonly log: unknown[];
+  /** Another bus of the same backend, with other options. */
+  readonly start: (options: BusOptions) => Promise<Setting>;
 }
 
-async function started(options: Parameters<typeof newBus>[0] = {}): Promise<Setting> {
-  const bus = newBus(options);
+type BackendName = keyof typeof backends;
+const BACKENDS = Object.keys(backends) as BackendName[];
+
+async function started(backend: BackendName, options: BusOptions = {}): Promise<Setting> {
+  const bus = newBus({ ...options, backend });
   await bus.start();
-  return { bus, emitter: toEventEmitter(bus), log: [] };
+  return { backend, bus, emitter: toEventEmitter(bus), log: [], start: (others) => started(backend, others) };
 }
 
 describe('as Node does', () => {
@@ -32,18 +45,22 @@ describe('as Node does', () => {
     expect(rowsIn('As Node does')).toEqual(Object.keys(claims));
   });
 
-  it.each(Object.entries(claims))('%s', async (_, { play, notes }) => {
-    const onNode: unknown[] = [];
-    await play(nodeStage(), onNode);
-    expect(onNode, 'of node:events').toEqual(notes);
+  it.each(Object.entries(claims))('of Node itself: %s', async (_, { play, notes }) => {
+    const log: unknown[] = [];
+    await play(nodeStage(), log);
+    expect(log).toEqual(notes);
+  });
+});
 
-    const { bus, emitter, log } = await started();
+describe.each(BACKENDS)('as Node does, %s', (backend) => {
+  it.each(Object.entries(claims))('%s', async (_, { play, notes }) => {
+    const { bus, emitter, log } = await started(backend);
     const settle = async (): Promise<void> => {
       await bus.drain();
     };
     await play({ emitter, settle }, log);
     await settle();
-    expect(log, 'of the bus').toEqual(notes);
+    expect(log).toEqual(notes);
     expectExact(await bus.stop());
   });
 });
@@ -187,8 +204,8 @@ const differences: Readonly<Record<string, (setting: Setting) => Promise<void>>>
     expect(log).toEqual([]);
   },
 
-  async Retries({ log }) {
-    const { bus, emitter } = await started({ retry: { attempts: 2, backoffMs: 0 } });
+  async Retries({ log, start }) {
+    const { bus, emitter } = await start({ retry: { attempts: 2, backoffMs: 0 } });
     let failures = 1;
     emitter.once('SIGNAL', ({ n }) => log.push(`once ${n}`));
     emitter.on('SIGNAL', ({ n }) => log.push(`before ${n}`));
@@ -202,8 +219,8 @@ const differences: Readonly<Record<string, (setting: Setting) => Promise<void>>>
     expectExact(bus.metrics());
   },
 
-  async 'A subscription that is given up'() {
-    const { bus, emitter } = await started({ maxFailures: 1 });
+  async 'A subscription that is given up'({ start }) {
+    const { bus, emitter } = await start({ maxFailures: 1 });
     const failing = (): void => {
       throw new Error('always');
     };
@@ -217,10 +234,10 @@ const differences: Readonly<Record<string, (setting: Setting) => Promise<void>>>
     await bus.drain();
   },
 
-  async 'A full lane'({ log }) {
+  async 'A full lane'({ log, start }) {
     const tiny = { maxPriority: 29, capacityBytes: 1_024 } as const;
     for (const whenFull of ['block', 'reject'] as const) {
-      const { bus, emitter } = await started({ lanes: { signal: { ...tiny, whenFull } } });
+      const { bus, emitter } = await start({ lanes: { signal: { ...tiny, whenFull } } });
       let heard = 0;
       emitter.on('SIGNAL', () => heard++);
       let emitted = 0;
@@ -236,8 +253,8 @@ const differences: Readonly<Record<string, (setting: Setting) => Promise<void>>>
       expect(heard).toBe(emitted);
       expect(bus.metrics().lanes.signal).toMatchObject({ published: emitted, rejected: 1 });
     }
-    const dropping = await started({ lanes: { signal: { ...tiny, whenFull: 'dropNewest' } } });
-    const spilling = await started({ lanes: { signal: { ...tiny, whenFull: 'spill' } } });
+    const dropping = await start({ lanes: { signal: { ...tiny, whenFull: 'dropNewest' } } });
+    const spilling = await start({ lanes: { signal: { ...tiny, whenFull: 'spill' } } });
     for (const { bus, emitter } of [dropping, spilling]) {
       emitter.on('SIGNAL', ({ n }) => log.push(n));
       const taken = range(200).filter((n) => emitter.emit('SIGNAL', payload(n)));
@@ -250,8 +267,8 @@ const differences: Readonly<Record<string, (setting: Setting) => Promise<void>>>
     }
   },
 
-  async 'Before `start`, and after `stop`'({ log }) {
-    const bus = newBus();
+  async 'Before `start`, and after `stop`'({ log, backend }) {
+    const bus = newBus({ backend });
     const emitter = toEventEmitter(bus);
     const listener = ({ n }: Signal): void => void log.push(n);
     emitter.on('SIGNAL', listener);
@@ -273,9 +290,11 @@ describe('other than Node', () => {
   it('is all that the docs list', () => {
     expect(rowsIn('Different').map((name) => name.replace(/^\*\*|\*\*$/g, ''))).toEqual(Object.keys(differences));
   });
+});
 
+describe.each(BACKENDS)('other than Node, %s', (backend) => {
   it.each(Object.entries(differences))('%s', async (_, show) => {
-    const setting = await started();
+    const setting = await started(backend);
     await show(setting);
     expectExact(await setting.bus.stop());
   });

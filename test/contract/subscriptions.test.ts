@@ -74,11 +74,15 @@ describe('a subscription made while the bus runs', () => {
   );
 
   it.each(
-    (['function', 'worker'] as const).flatMap((kind) => (['starts', 'runs'] as const).map((when) => ({ kind, when }))),
+    (['parallel', 'inline'] as const).flatMap((backend) =>
+      (['function', 'worker'] as const).flatMap((kind) =>
+        (['starts', 'runs'] as const).map((when) => ({ backend, kind, when })),
+      ),
+    ),
   )(
-    'is owed all that this thread publishes from the return of `subscribe`, and `drain` waits for it: $kind handler, while the bus $when',
-    async ({ kind, when }) => {
-      const bus = newBus();
+    'is owed all that this thread publishes from the return of `subscribe`, and `drain` waits for it: $backend, $kind handler, while the bus $when',
+    async ({ backend, kind, when }) => {
+      const bus = newBus({ backend });
       const started = bus.start();
       if (when === 'runs') await started;
       const seen: number[] = [];
