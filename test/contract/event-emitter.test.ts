@@ -114,6 +114,7 @@ const differences: Readonly<Record<string, (setting: Setting) => Promise<void>>>
     const given = payload(1);
     emitter.on('SIGNAL', (event) => log.push(event));
     emitter.emit('SIGNAL', given);
+    expect(given).toEqual(payload(1));
     given.n = 2;
     await bus.drain();
     expect(log).toEqual([{ type: 'SIGNAL', n: 1, symbol: 'ESH4' }]);
