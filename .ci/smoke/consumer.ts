@@ -1,5 +1,6 @@
 // Compiled, never run: the packed types as a strict TypeScript project sees them, without skipLibCheck.
-import { createBus, type DeadLetter, LanebusError, NonRetryableError, workerHandlers } from 'lanebus';
+import { createBus, type DeadLetter, LanebusError, NonRetryableError, toEventEmitter, workerHandlers } from 'lanebus';
+import { tradingCatalog } from 'lanebus/catalogs/trading';
 import { lmdbDeadLetters } from 'lanebus/dead-letters-lmdb';
 import { catalog, onOrder } from './typed-handlers.js';
 
@@ -15,6 +16,14 @@ bus.subscribe(['HALT', 'TICK'], (event) => {
   const told: string = event.type === 'HALT' ? event.reason : event.symbol;
   void told;
 });
+
+const emitter = toEventEmitter(createBus(tradingCatalog, { backend: 'inline', logger: false }));
+emitter.on('MARKET_DATA_L2', ({ bidPrice0, sequence }) => {
+  const told: [number, bigint] = [bidPrice0, sequence];
+  void told;
+});
+// @ts-expect-error a payload of another type
+emitter.emit('LOG_ENTRY', { symbol: 'ESH4' });
 
 // @ts-expect-error a handler of another event's payload
 bus.subscribe('HALT', onOrder);

@@ -28,7 +28,6 @@ import { NoticeBoard } from './notices.js';
 import { MAX_TIMER_MS } from './option-checks.js';
 import { once } from './once.js';
 import { type ResolvedOptions, resolveTimeout } from './options.js';
-import { after } from './pool.js';
 import { eventOf } from './parcel.js';
 import { isQuiet } from './quiescence.js';
 import type { SubscriptionRecord } from './record.js';
@@ -117,8 +116,11 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
         this.#log.info({ metrics: this.metrics() }, 'metrics');
       }, this.#options.metricsLogIntervalMs).unref();
     }
-    // One that was made meanwhile is attached on its own.
-    for (const [record, handle] of this.#handles) if (record.state !== 'starting') handle.resolveReady();
+    for (const [record, handle] of this.#handles) {
+      if (record.state !== 'starting') handle.resolveReady();
+      // Made meanwhile: too late for the threads' set-up, and owed what is published from here on.
+      else void this.#attach(record, handle);
+    }
   }
 
   on<N extends keyof BusNotices>(notice: N, listener: NoticeListener<N>): () => void {
@@ -177,7 +179,6 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
     const handle = new Handle(record, this.#incarnations, () => this.#end(record));
     this.#handles.set(record, handle);
     if (this.#state === 'running') void this.#attach(record, handle);
-    if (this.#state === 'starting') void this.#attachLater(record, handle);
     if (resolved.signal !== undefined) handle.endOn(resolved.signal);
     return handle;
   }
@@ -343,12 +344,6 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
       this.#handles.delete(record);
       handle.fail(error);
     }
-  }
-
-  /** A subscription made while the bus starts: too late for the threads' set-up, too early to be attached. */
-  async #attachLater(record: SubscriptionRecord, handle: Handle): Promise<void> {
-    while (this.#state === 'starting') await after(FIRST_LOOK_MS, () => undefined);
-    if (this.#state === 'running') await this.#attach(record, handle);
   }
 
   async #end(record: SubscriptionRecord): Promise<void> {

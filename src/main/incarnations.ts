@@ -136,8 +136,10 @@ export class Incarnations {
     for (const producer of this.wiring.producers) if (!producer.dead) record.prepare(producer);
     const gates = record.members.map((member) => this.wiring.gate(member));
     const opened = this.wiring.slots.map(async (publisher) => {
-      const { producer } = publisher;
-      if (publisher.told) record.read(producer, (await publisher.ask('openGates', gates, true)).published);
+      const { producer, index } = publisher;
+      // The bus's own thread at once, not a turn later: all that it publishes from now on is owed, and `drain` waits for it.
+      if (index === 0) record.read(producer, this.engine.openGates(gates, true).published);
+      else if (publisher.told) record.read(producer, (await publisher.ask('openGates', gates, true)).published);
       else if (!producer.dead) record.readFromStart(producer);
     });
     // A thread that is lost meanwhile has published its last, and its successor knows of us: nothing later is missed.

@@ -29,6 +29,14 @@ export { type Backend, type BackendCapabilities, backends, createBus } from './b
 export { busOptionsFrom } from './configuration.js';
 export { type ConfigurationSource, environment, fromGetters, type Getters, jsonFile } from './option-sources.js';
 export type { DeadLetterStore, Letter, ReplayRequest } from './dead-letter-store.js';
+export {
+  type BusEventEmitter,
+  type EmitterListener,
+  type EmitterNameOf,
+  type EmitterPayload,
+  type EmitterTypeOf,
+  toEventEmitter,
+} from './event-emitter.js';
 export type {
   BusOptions,
   LaneOptions,

@@ -115,6 +115,8 @@ export class PoolThread {
   readonly #abort: AbortController;
   readonly #lost: Promise<never>;
   #isLost = false;
+  /** What ends the calls that wait for an answer. */
+  readonly #unanswered = new Set<(why: unknown) => void>();
   /** Whether the thread is gone. One that is terminated in native code goes on until it comes back from there. */
   hasExited = false;
   /** Ends all calls that are not answered yet: the thread is given up, whether it has exited or not. */
@@ -162,7 +164,10 @@ export class PoolThread {
       port.close();
       throw new ThreadDied(`${this.name} has ended`);
     });
-    this.#lost.catch(() => undefined);
+    this.#lost.catch((error: unknown) => {
+      for (const end of this.#unanswered) end(error);
+      this.#unanswered.clear();
+    });
   }
 
   /** Asks the thread. Waits until it turns its event loop, or has exited. @throws THREAD_LOST, or what the thread threw. */
@@ -171,7 +176,12 @@ export class PoolThread {
     ...args: Parameters<WorkerControl[K]>
   ): Promise<Awaited<ReturnType<WorkerControl[K]>>> {
     if (this.#isLost) return this.#lost;
-    const answer: Answer = await Promise.race([this.#proxy.call(method, args), this.#lost]);
+    const answer = await new Promise<Answer>((resolve, reject) => {
+      // Not a race with `#lost`, which would keep something of every call for as long as the thread lives.
+      this.#unanswered.add(reject);
+      const answered = (): boolean => this.#unanswered.delete(reject);
+      this.#proxy.call(method, args).finally(answered).then(resolve, reject);
+    });
     if ('error' in answer) throw fromErrorRecord(answer.error);
     return answer.value as Awaited<ReturnType<WorkerControl[K]>>;
   }

@@ -257,7 +257,10 @@ export interface Subscription {
   readonly id: number;
   readonly name: string;
   readonly types: readonly string[];
-  /** Resolves when every event published from then on is owed to this subscription; rejects if its handler cannot be loaded. */
+  /**
+   * Resolves when every event published from then on is owed to this subscription; rejects if its handler cannot be loaded. What
+   * the bus's own thread publishes is owed from the return of `subscribe`.
+   */
   readonly ready: Promise<void>;
   /** Resolves when the subscription has ended: nothing of it is in flight any more and its ledger is final. */
   readonly ended: Promise<void>;

@@ -73,6 +73,29 @@ describe('a subscription made while the bus runs', () => {
     },
   );
 
+  it.each(
+    (['parallel', 'inline'] as const).flatMap((backend) =>
+      (['function', 'worker'] as const).flatMap((kind) =>
+        (['starts', 'runs'] as const).map((when) => ({ backend, kind, when })),
+      ),
+    ),
+  )(
+    'is owed all that this thread publishes from the return of `subscribe`, and `drain` waits for it: $backend, $kind handler, while the bus $when',
+    async ({ backend, kind, when }) => {
+      const bus = newBus({ backend });
+      const started = bus.start();
+      if (when === 'runs') await started;
+      const seen: number[] = [];
+      const subscription =
+        kind === 'worker' ? bus.subscribe('TICK', handlers.keep) : bus.subscribe('TICK', ({ n }) => void seen.push(n));
+      await started;
+      for (const n of range(3)) expect(bus.tryPublish(tick(n))).toBe('published');
+      expect(await bus.drain()).toMatchObject({ drained: true });
+      expect(subscription.metrics()).toMatchObject({ owed: 3, processed: 3, exact: true });
+      if (kind === 'function') expect(seen).toEqual(range(3));
+    },
+  );
+
   it('rejects `ready` and owes nothing when its module does not exist', async () => {
     const bus = newBus();
     await bus.start();
