@@ -15,6 +15,8 @@ export default {
   readme: 'none',
   disableSources: true,
   githubPages: false,
+  // For the compiler only: what they come to is shown where they are used.
+  intentionallyNotExported: ['Checked', 'DefinitionsOf', 'EventObject', 'FilterableValue', 'MergedDefinitions'],
   validation: { notExported: true, invalidLink: true, invalidPath: true, notDocumented: true },
   treatWarningsAsErrors: true,
 };
