@@ -730,7 +730,9 @@ export interface EventBus<C extends Catalog> {
    * Offers events in order; all are checked before the first becomes visible. Resolves when the last is admitted. Where a
    * full lane makes publishers wait, it may be admitted in part: if the lane's `timeoutMs` ends the wait, the rest counts
    * as rejected.
-   * @throws what `publish` does, for the first event that is refused: ERR_LANEBUS_INVALID_EVENT, ERR_LANEBUS_LANE_FULL … (rejects)
+   * @throws for the first event that is refused, as `publish` does: ERR_LANEBUS_UNKNOWN_TYPE, ERR_LANEBUS_INVALID_EVENT,
+   * ERR_LANEBUS_RECORD_TOO_LARGE, ERR_LANEBUS_SYMBOL_TABLE_FULL, ERR_LANEBUS_LANE_FULL; ERR_LANEBUS_NOT_STARTED,
+   * ERR_LANEBUS_STOPPED (all reject)
    */
   publishBatch(events: readonly EventOf<C>[]): Promise<void>;
   /**

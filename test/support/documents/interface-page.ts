@@ -47,5 +47,5 @@ function append(page: string, { entry }: PublicName, addition: string): string {
 /** To begin with: of the name's comment. */
 function firstSentence({ key, declarations }: PublicName): string {
   const [comment = ''] = declarations.map(commentOf).filter((text) => text !== '');
-  return /^.*?[.:](?= |$)/.exec(comment)?.[0].replace(/:$/, '.') ?? `\`${key}\`.`;
+  return /^.*?[.](?= |$)/.exec(comment)?.[0] ?? `\`${key}\`.`;
 }

@@ -24,6 +24,7 @@ export const pages: readonly Page[] = [
 export const manifest = JSON.parse(readText('package.json')) as {
   readonly name: string;
   readonly version: string;
+  readonly bin: { readonly lanebus: string };
   readonly scripts: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, string | { readonly types: string }>>;
 };
