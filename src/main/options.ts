@@ -57,7 +57,7 @@ export interface BusOptions extends FailureOptions {
   readonly symbols?: SymbolOptions | undefined;
   /** The turn that a waiting lane gets while more urgent ones are busy; `false` = none, strict priority, the default. */
   readonly starvation?: StarvationOptions | false | undefined;
-  /** Microseconds a thread looks for events before it parks, 0–10,000. `'auto'`: 0 when threads and main outnumber the cores, else 50. */
+  /** Microseconds a thread looks for events before it parks, 0–10,000. Default `'auto'`: 0 when threads and main outnumber the cores, else 50. */
   readonly spinMicros?: number | 'auto' | undefined;
   /** `false` = no logging. Default: level `'info'` to standard output. */
   readonly logger?: LogOptions | false | undefined;

@@ -164,7 +164,7 @@ export interface SubscribeOptions<C extends Catalog = Catalog, T extends TypeOf<
   readonly graceMs?: number;
   /** Ends the subscription when it aborts. */
   readonly signal?: AbortSignal;
-  /** Pool threads that share the deliveries, from 1 to the bus's `threads`. Default 1. A function handler has one. */
+  /** Pool threads that share the deliveries, 1–1,024, at most the bus's `threads`. Default 1. A function handler has one. */
   readonly threads?: number;
   /** Deliveries that each of its threads may have in flight, 1–1024, for handlers that await. Default 1. */
   readonly concurrency?: number;
@@ -192,10 +192,11 @@ export interface SubscribeOptions<C extends Catalog = Catalog, T extends TypeOf<
    * function handler, an export of a module (`workerHandlers`) for a worker handler. After conflation.
    */
   readonly filter?: EventFilter<C, T> | FilterFunction<C, T> | WorkerHandler<FilterFunction<C, T>>;
-  /** Delivers one event (that passes the filter), then ends the subscription. For one thread, one delivery at a time. */
+  /** Delivers one event (that passes the filter), then ends the subscription. For one thread, one delivery at a time. Default false. */
   readonly once?: boolean;
   /**
    * Deliveries after which the module's state is kept, on each thread, so that it survives the thread; 1–2,147,483,647.
+   * Default: it is not kept.
    * The handler's module exports `snapshot()`, which returns the state (what structured clone copies), and
    * `restore(state)`, which may return a promise. A successor is shown the deliveries since the last checkpoint again
    * (`context.replay`). For worker handlers with one delivery at a time; one such subscription for each module.
