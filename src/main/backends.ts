@@ -29,7 +29,12 @@ export interface Backend {
 }
 
 /** The backends that come with Lanebus, by name. */
-export const backends: { readonly parallel: Backend; readonly inline: Backend } = {
+export const backends: {
+  /** Worker handlers run in a pool of threads: the default. */
+  readonly parallel: Backend;
+  /** Everything runs on the bus's own thread; handler modules are imported there. */
+  readonly inline: Backend;
+} = {
   parallel: laneBackend('parallel', true),
   inline: laneBackend('inline', false),
 };

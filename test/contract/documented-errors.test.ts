@@ -1,5 +1,15 @@
 /** The errors that the comments of the public interface name: each is thrown as they say, and none is that they do not say. */
-import { createBus, defineEvents, enumOf, ErrorCode, f64, mergeEvents, optional, workerHandlers } from 'lanebus';
+import {
+  backends,
+  createBus,
+  defineEvents,
+  enumOf,
+  ErrorCode,
+  f64,
+  mergeEvents,
+  optional,
+  workerHandlers,
+} from 'lanebus';
 import type { BusOptions, EventBus, Handler } from 'lanebus';
 import { lmdbDeadLetters } from 'lanebus/dead-letters-lmdb';
 import { describe, expect, it } from 'vitest';
@@ -80,6 +90,7 @@ const noStore = { deadLetterStore: lmdbDeadLetters({ path: 'package.json' }) };
 
 const FAILING: Readonly<Record<string, Failing>> = {
   createBus: { OPTIONS: () => createBus(defineEvents({}), wrong) },
+  'Backend.createBus': { OPTIONS: () => backends.inline.createBus(defineEvents({}), wrong) },
   defineEvents: { CATALOG: () => defineEvents({ TICK: { priority: -1, payload: {} } }) },
   mergeEvents: {
     CATALOG: () =>

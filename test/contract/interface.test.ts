@@ -40,34 +40,49 @@ describe('the page of the interface', () => {
 });
 
 describe('npm run docs:interface', () => {
+  const some = (...keys: string[]): PublicName[] => names.filter(({ key }) => keys.includes(key));
   const blockOf = (key: string): string => `\`\`\`ts declaration=${key}\n${built.get(key) ?? ''}\`\`\`\n`;
+  const head = '# Page\n\n## 2.13 Interface: EventBus\n\n### Reports\n';
+  const reports = () =>
+    `${head}\nOf drain,\nthat is.\n\n${blockOf('DrainReport')}\nOf stop.\n\n${blockOf('StopReport')}`;
+  const both = () => some('DrainReport', 'StopReport');
+
+  it('leaves a page alone that says how things are', async () => {
+    expect(await regenerate(reports(), both())).toBe(reports());
+  });
 
   it('writes a changed declaration anew, and leaves the sentences alone', async () => {
-    const changed = source.replace('stop(options?: StopOptions)', 'stop(timeoutMs?: number)');
-    expect(changed).not.toBe(source);
-    expect(await regenerate(changed, names)).toBe(source);
+    const changed = reports().replace('durationMs: number', 'durationMs: bigint');
+    expect(changed).not.toBe(reports());
+    expect(await regenerate(changed, both())).toBe(reports());
   });
 
   it('takes a name away that is exported no more, with its sentence', async () => {
-    const block = 'It was.\nAnd it was said.\n\n```ts declaration=Gone\nexport interface Gone {}\n```\n\n';
-    for (const before of ['### Metrics\n', 'What `metrics` returns']) {
-      const [head, tail] = source.split(before);
-      expect(await regenerate(`${head}${block}${before}${tail}`, names)).toBe(source);
-    }
+    expect(await regenerate(reports(), some('StopReport'))).toBe(`${head}\nOf stop.\n\n${blockOf('StopReport')}`);
+    expect(await regenerate(reports(), some('DrainReport'))).toBe(
+      `${head}\nOf drain,\nthat is.\n\n${blockOf('DrainReport')}\n`,
+    );
   });
 
-  it('keeps one of two blocks of a name', async () => {
-    expect(await regenerate(`${source}\nAgain.\n\n${blockOf('Cause')}`, names)).toBe(`${source}\n`);
+  it('keeps the first of two blocks of a name', async () => {
+    expect(await regenerate(`${reports()}\nAgain.\n\n${blockOf('StopReport')}`, both())).toBe(`${reports()}\n`);
   });
 
   it('adds a new name under its entry, with the first sentence of its comment', async () => {
-    const [, sentence] = /\n\n([^\n]+)\n\n```ts declaration=LogLevel\n/.exec(source) ?? [];
-    const without = source.replace(`${sentence}\n\n${blockOf('LogLevel')}\n`, '');
-    expect(without).not.toBe(source);
-    const added = `### From \`lanebus\`\n\nThe least that is logged; \`'silent'\` = nothing.\n\n${blockOf('LogLevel')}`;
-    expect(await regenerate(without, names)).toBe(`${without}\n${added}`);
-    const next = '## Another section\n\nIts text.\n';
-    const twice = await regenerate(`${without}\n### From \`lanebus\`\n\n${next}`, names);
-    expect(twice).toBe(`${without}\n${added}\n${next}`);
+    const level = `The least that is logged; \`'silent'\` = nothing.\n\n${blockOf('LogLevel')}`;
+    const cause = `Which event a derived event comes from: its place in its own lane.\n\n${blockOf('Cause')}`;
+    const once = await regenerate(reports(), [...both(), ...some('LogLevel')]);
+    expect(once).toBe(`${reports()}\n### From \`lanebus\`\n\n${level}`);
+    const next = '\n## Another section\n\nIts text.\n';
+    const twice = await regenerate(`${once}${next}`, [...both(), ...some('LogLevel', 'Cause')]);
+    expect(twice).toBe(`${once}\n${cause}${next}`);
+  });
+
+  it('gives another entry a place of its own', async () => {
+    const key = 'lanebus/dead-letters-lmdb#LmdbDeadLetterOptions';
+    const page = await regenerate(reports(), [...both(), ...some(key)]);
+    expect(page).toBe(
+      `${reports()}\n### From \`lanebus/dead-letters-lmdb\`\n\nThe options of \`lmdbDeadLetters\`.\n\n${blockOf(key)}`,
+    );
   });
 });

@@ -18,16 +18,7 @@ export function publicNames(): readonly PublicName[] {
   const entries = Object.entries(manifest.exports).flatMap(([path, target]) =>
     typeof target === 'string' ? [] : [{ entry: join(manifest.name, path), file: join(ROOT, target.types) }],
   );
-  const program = ts.createProgram(
-    entries.map(({ file }) => file),
-    {
-      target: ts.ScriptTarget.ES2023,
-      module: ts.ModuleKind.NodeNext,
-      moduleResolution: ts.ModuleResolutionKind.NodeNext,
-      skipLibCheck: true,
-      types: ['node'],
-    },
-  );
+  const program = readDeclarations(entries.map(({ file }) => file));
   const checker = program.getTypeChecker();
   const seen = new Set<ts.Symbol>();
   return entries.flatMap(({ entry, file }) => {
@@ -42,6 +33,24 @@ export function publicNames(): readonly PublicName[] {
       return [{ entry, key, declarations: symbol.declarations ?? [] }];
     });
   });
+}
+
+/** Reads this package's own declarations only. Nothing is checked, so what they import from elsewhere may stay unknown. */
+function readDeclarations(files: readonly string[]): ts.Program {
+  const options: ts.CompilerOptions = {
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    noLib: true,
+    types: [],
+  };
+  const host = ts.createCompilerHost(options);
+  host.resolveModuleNameLiterals = (names, from) =>
+    names.map(({ text }) =>
+      text.startsWith('.')
+        ? ts.resolveModuleName(text, from, options, host, undefined, undefined, ts.ModuleKind.ESNext)
+        : { resolvedModule: undefined },
+    );
+  return ts.createProgram(files, options, host);
 }
 
 const printer = ts.createPrinter({ removeComments: true });
