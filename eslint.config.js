@@ -7,7 +7,18 @@ const forbid = (files, group, message) => ({
 });
 
 export default tseslint.config(
-  { ignores: ['dist', 'build', 'coverage', 'node_modules', 'eslint.config.js', 'vitest.config.ts', '.ci/smoke'] },
+  {
+    ignores: [
+      'dist',
+      'build',
+      'coverage',
+      'node_modules',
+      'eslint.config.js',
+      'vitest.config.ts',
+      'typedoc.config.js',
+      '.ci/smoke',
+    ],
+  },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

@@ -16,7 +16,9 @@ export interface BackendCapabilities {
 
 /** A way to run a bus, for the option `backend` of `createBus`. */
 export interface Backend {
+  /** What messages and logs call it. */
   readonly name: string;
+  /** What it can do beyond what the contract asks of all. */
   readonly capabilities: BackendCapabilities;
   /**
    * Makes a bus; nothing runs before its `start`.
@@ -27,7 +29,12 @@ export interface Backend {
 }
 
 /** The backends that come with Lanebus, by name. */
-export const backends: { readonly parallel: Backend; readonly inline: Backend } = {
+export const backends: {
+  /** Worker handlers run in a pool of threads: the default. */
+  readonly parallel: Backend;
+  /** Everything runs on the bus's own thread; handler modules are imported there. */
+  readonly inline: Backend;
+} = {
   parallel: laneBackend('parallel', true),
   inline: laneBackend('inline', false),
 };
@@ -35,7 +42,7 @@ export const backends: { readonly parallel: Backend; readonly inline: Backend } 
 /**
  * Makes a bus for a catalog's events. Nothing runs before `start`.
  * @param options See BusOptions; all have defaults.
- * @throws ERR_LANEBUS_OPTIONS with every problem of the options at once.
+ * @throws ERR_LANEBUS_OPTIONS with every problem of the options at once
  */
 export function createBus<C extends Catalog>(catalog: C, options?: BusOptions): EventBus<C> {
   const { backend, ...others } = (options ?? {}) as Partial<BusOptions>;

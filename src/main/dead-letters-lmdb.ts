@@ -12,12 +12,13 @@ import { resolve } from 'node:path';
 import { Piscina } from 'piscina';
 import { z } from 'zod';
 import type { ReplayReport } from '../shared/api.js';
-import type { EventType } from '../shared/catalog.js';
+import type { EventType, TypeDescription } from '../shared/catalog.js';
 import { ErrorCode, type ErrorRecord, fromErrorRecord, LanebusError } from '../shared/errors.js';
 import type { DeadLetterStore, Letter, ReplayRequest } from './dead-letter-store.js';
-import { type Layout, LmdbLetters, packRows, type Write } from './lmdb-letters.js';
+import { LmdbLetters, packRows, type Write } from './lmdb-letters.js';
 import { findProblems, integer, throwProblems } from './option-checks.js';
 
+/** The options of `lmdbDeadLetters`. */
 export interface LmdbDeadLetterOptions {
   /** Folder of the database; made, for its owner only, if it is not there. */
   readonly path: string;
@@ -36,7 +37,8 @@ const schema = z.strictObject(
 const MAX_LETTERS = 10_000_000;
 
 /**
- * A store of dead letters that survives the process, for the option `deadLetterStore` of `createBus`.
+ * A store of dead letters that survives the process, for the option `deadLetterStore` of `createBus`. Nothing is opened
+ * before the bus starts; `start` rejects with ERR_LANEBUS_DEAD_LETTER_STORE if the folder cannot be used.
  * @throws ERR_LANEBUS_OPTIONS
  */
 export function lmdbDeadLetters(options: LmdbDeadLetterOptions): DeadLetterStore {
@@ -55,7 +57,7 @@ class LmdbDeadLetterStore implements DeadLetterStore {
   #evicted = 0;
   /** The name under which a type's layout is kept, and those that are not kept yet. */
   readonly #layoutOf = new Map<EventType, string>();
-  readonly #newLayouts = new Map<string, Layout>();
+  readonly #newLayouts = new Map<string, TypeDescription>();
 
   constructor(path: string, maxLetters = MAX_LETTERS) {
     this.#path = resolve(path);
@@ -157,7 +159,7 @@ class LmdbDeadLetterStore implements DeadLetterStore {
 }
 
 /** A type as plain data, from which its layout follows. */
-function describe({ name, priority, key, fields }: EventType): Layout {
+function describe({ name, priority, key, fields }: EventType): TypeDescription {
   return {
     name,
     priority,

@@ -1,11 +1,17 @@
 export type * from '../shared/api.js';
 export {
   type Catalog,
+  type CatalogDescription,
   defineEvents,
   type EventDefinition,
   type EventDefinitions,
   type EventOf,
+  type EventType,
+  type FieldDescription,
+  type FieldLayout,
   mergeEvents,
+  type Payload,
+  type TypeDescription,
   type TypeOf,
 } from '../shared/catalog.js';
 export { ErrorCode, LanebusError, NonRetryableError } from '../shared/errors.js';
@@ -16,15 +22,21 @@ export {
   enumOf,
   f64,
   type Field,
+  type FieldKind,
   i32,
   i64,
   optional,
+  type OptionalField,
+  type RequiredField,
   symbol,
   text,
   u32,
   u64,
   u8,
+  type ValueOf,
 } from '../shared/fields.js';
+export type { WhenFull } from '../shared/admission.js';
+export type { LogLevel } from '../shared/logger.js';
 export { type Backend, type BackendCapabilities, backends, createBus } from './backends.js';
 export { busOptionsFrom } from './configuration.js';
 export { type ConfigurationSource, environment, fromGetters, type Getters, jsonFile } from './option-sources.js';

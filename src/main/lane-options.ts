@@ -4,22 +4,23 @@ import type { Catalog } from '../shared/catalog.js';
 import { HEADER_BYTES, MAX_CAPACITY_BYTES, MAX_LANES, MAX_EVENT_BYTES } from '../shared/layout.js';
 import { didYouMean, duration, grouped, integer, orFalse, problem, section, type Problem } from './option-checks.js';
 
+/** The options of one lane. Each default lane has its own priority and capacity; all else is as said here. */
 export interface LaneOptions {
-  /** The least urgent priority that the lane carries: an integer, or `Infinity` for all that is left. No two lanes share one. */
+  /** The least urgent priority that the lane carries: an integer, or `Infinity` for all that is left. No two lanes share one. No default: a new lane needs its own. */
   readonly maxPriority?: number | undefined;
-  /** Room of the ring in bytes, for each publishing thread: a power of two from 1 KiB to 1 GiB. */
+  /** Room of the ring in bytes, for each publishing thread: a power of two from 1 KiB to 1 GiB. Default 1 MiB. */
   readonly capacityBytes?: number | undefined;
-  /** The largest record in bytes, its header included: at most half of the capacity and 8 MiB less 64 KiB. Default: an eighth of the capacity. */
+  /** The largest record, its header included, 24–8,323,064 bytes, at most half of the capacity. Default: an eighth of the capacity. */
   readonly maxRecordBytes?: number | undefined;
-  /** Default `'block'`. */
+  /** What happens to an event that it has no room for. Default `'block'`. */
   readonly whenFull?: WhenFull | undefined;
-  /** With `'block'`: how long a publisher waits for room, in ms; 0 = without limit, the default. */
+  /** With `'block'`: how long a publisher waits for room, 0–2,147,483,647 ms; 0 = without limit, the default. */
   readonly timeoutMs?: number | undefined;
-  /** With `'spill'`: a warning is logged when the overflow holds more bytes than this. Default: 16 times the capacity. */
+  /** With `'spill'`: a warning is logged when the overflow holds more bytes than this, 1–1,099,511,627,776. Default: 16 times the capacity. */
   readonly spillWatermarkBytes?: number | undefined;
   /** Share of the capacity, above 0 and up to 1, from which on the notice `laneHighWatermark` is given. Default 0.8. */
   readonly highWatermark?: number | undefined;
-  /** Whether an event of this lane is looked for after every single event. Default: for lanes with `maxPriority` below 30. */
+  /** Whether an event of this lane is looked for after every single event. Default true for lanes with `maxPriority` below 30, else false. */
   readonly urgent?: boolean | undefined;
 }
 

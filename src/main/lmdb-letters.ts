@@ -7,7 +7,7 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, re
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import type { ReplayReport } from '../shared/api.js';
-import { catalogFrom, type EventType } from '../shared/catalog.js';
+import { catalogFrom, type EventType, type TypeDescription } from '../shared/catalog.js';
 import { packValue, unpackCopy } from '../shared/codec-values.js';
 import { asError, ErrorCode, LanebusError } from '../shared/errors.js';
 import type { Letter, ReplayRequest } from './dead-letter-store.js';
@@ -23,8 +23,6 @@ const OWNER_ONLY_FOLDER = 0o700;
 const OWNER_ONLY_FILE = 0o600;
 /** Results of requests that are kept for who asked. */
 const MAX_RESULTS = 100;
-
-export type Layout = Parameters<typeof catalogFrom>[0]['types'][number];
 
 /**
  * Letters as they are written: one memory for all of them, which goes to another thread without a copy. The layout of a
@@ -52,7 +50,7 @@ export type Write =
   | {
       readonly kind: 'put';
       readonly rows: Rows;
-      readonly layouts: ReadonlyMap<string, Layout>;
+      readonly layouts: ReadonlyMap<string, TypeDescription>;
       readonly most: number;
     }
   | { readonly kind: 'remove'; readonly ids: readonly number[] }
@@ -64,7 +62,7 @@ export class LmdbLetters {
   readonly #path: string;
   readonly #root: RootDatabase;
   readonly #rows: Database<Uint8Array, number>;
-  readonly #layouts: Database<Layout, string>;
+  readonly #layouts: Database<TypeDescription, string>;
   readonly #requests: Database<Asked, number>;
   readonly #results: Database<ReplayReport, number>;
   readonly #meta: Database<unknown, string>;

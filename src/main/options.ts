@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import type { FailureOptions } from '../shared/api.js';
 import type { Catalog } from '../shared/catalog.js';
-import { LOG_LEVELS, type LoggerOptions } from '../shared/logger.js';
+import { LOG_LEVELS, type LogLevel, type LoggerOptions } from '../shared/logger.js';
 import type { Backend } from './backends.js';
 import type { DeadLetterStore } from './dead-letter-store.js';
 import {
@@ -29,39 +29,39 @@ export interface BusOptions extends FailureOptions {
   readonly threads?: number | undefined;
   /** Lanes by name, merged with the default ones: control, execution, signal, market, log. `false` switches one off. */
   readonly lanes?: Readonly<Record<string, LaneOptions | false>> | undefined;
-  /** Time a delivery may take, from the handler's start; 0 = no limit. Default 10,000. */
+  /** Time a delivery may take, from the handler's start, 0–2,147,483,647 ms; 0 = no limit. Default 10,000. */
   readonly timeoutMs?: number | undefined;
-  /** Time from the abort of `context.signal` to the end of the thread. Default 1,000. */
+  /** Time from the abort of `context.signal` to the end of the thread, 0–2,147,483,647 ms. Default 1,000. */
   readonly graceMs?: number | undefined;
-  /** How long a take-over waits for the exit of a killed thread before it goes ahead without. Default 1,000. */
+  /** How long a take-over waits for the exit of a killed thread before it goes ahead without, 0–2,147,483,647 ms. Default 1,000. */
   readonly exitWaitMs?: number | undefined;
   /** Threads that wait, started and with every handler module imported, to take over from one that dies, 0–64. Default 1. */
   readonly spares?: number | undefined;
-  /** How often the watchdog looks at the threads' progress, 1–1000. Default 10. */
+  /** How often the watchdog looks at the threads' progress, 1–1,000 ms. Default 10. */
   readonly watchdogIntervalMs?: number | undefined;
-  /** After how many deaths of a thread over the same event that event is poison. Default 2. */
+  /** After how many deaths of a thread over the same event that event is poison, 1–1,000,000. Default 2. */
   readonly maxCrashes?: number | undefined;
   /** Deliveries that are kept in `bus.deadLetters`, 0–1,000,000; with more, the oldest go. Default 1,000. */
   readonly maxDeadLetters?: number | undefined;
   /** Where they are kept instead: see `lanebus/dead-letters-lmdb`. `maxDeadLetters` is then for those that it cannot take. */
   readonly deadLetterStore?: DeadLetterStore | undefined;
-  /** Pause of a thread after a failure of the bus itself, not of a handler, before it goes on; 0 = none. Default 1,000. */
+  /** Pause of a thread after a failure of the bus itself, not of a handler, before it goes on, 0–2,147,483,647 ms; 0 = none. Default 1,000. */
   readonly errorBackoffMs?: number | undefined;
-  /** Time a pool thread has to start and to import its handlers; 0 = no limit. Default 30,000. */
+  /** Time a pool thread has to start and to import its handlers, 0–2,147,483,647 ms; 0 = no limit. Default 30,000. */
   readonly startTimeoutMs?: number | undefined;
-  /** Limit of `drain()`; 0 = no limit, the default. */
+  /** Limit of `drain()`, 0–2,147,483,647 ms; 0 = no limit, the default. */
   readonly drainTimeoutMs?: number | undefined;
-  /** Limit of `stop()`, after which what is pending is discarded; 0 = no limit. Default 30,000. */
+  /** Limit of `stop()`, after which what is pending is discarded, 0–2,147,483,647 ms; 0 = no limit. Default 30,000. */
   readonly stopTimeoutMs?: number | undefined;
   /** Bounds of each publishing thread's table of symbols. */
   readonly symbols?: SymbolOptions | undefined;
   /** The turn that a waiting lane gets while more urgent ones are busy; `false` = none, strict priority, the default. */
   readonly starvation?: StarvationOptions | false | undefined;
-  /** Microseconds a thread looks for events before it parks, 0–10,000. `'auto'`: 0 when threads and main outnumber the cores, else 50. */
+  /** Microseconds a thread looks for events before it parks, 0–10,000. Default `'auto'`: 0 when threads and main outnumber the cores, else 50. */
   readonly spinMicros?: number | 'auto' | undefined;
   /** `false` = no logging. Default: level `'info'` to standard output. */
   readonly logger?: LogOptions | false | undefined;
-  /** How often the metrics are logged; 0 = never. Default 60,000. */
+  /** How often the metrics are logged, 0–2,147,483,647 ms; 0 = never. Default 60,000. */
   readonly metricsLogIntervalMs?: number | undefined;
   /** Memory limits of each pool thread, in MiB, as in `worker_threads`. */
   readonly resourceLimits?: ThreadResourceLimits | undefined;
@@ -71,6 +71,7 @@ export interface BusOptions extends FailureOptions {
   readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
+/** Bounds of each publishing thread's table of symbols, which never forgets one. */
 export interface SymbolOptions {
   /** Different symbols that a thread may publish, 1–16,777,216. Default 65,536. */
   readonly max?: number | undefined;
@@ -78,24 +79,31 @@ export interface SymbolOptions {
   readonly maxBytes?: number | undefined;
 }
 
+/** What is logged, and where to: pino's lines, one JSON object each. */
 export interface LogOptions {
-  readonly level?: LoggerOptions['level'] | undefined;
-  /** 1 = standard output, 2 = standard error, or the path of a file that lines are appended to. */
-  readonly destination?: LoggerOptions['destination'] | undefined;
+  /** The least that is logged. Default `'info'`. */
+  readonly level?: LogLevel | undefined;
+  /** 1 = standard output, 2 = standard error, or the path of a file that lines are appended to. Default 1. */
+  readonly destination?: 1 | 2 | string | undefined;
 }
 
-/** At least one of the two. */
+/** When a waiting lane has a turn though more urgent ones are busy. At least one of the two. */
 export interface StarvationOptions {
-  /** A waiting lane has its turn after this many events of more urgent lanes. */
+  /** A waiting lane has its turn after this many events of more urgent lanes, 1–2,147,483,647. Default: without limit. */
   readonly events?: number | undefined;
-  /** A waiting lane has its turn after this many milliseconds. */
+  /** A waiting lane has its turn after this many milliseconds, 0.001–2,147,483,647. Default: without limit. */
   readonly ms?: number | undefined;
 }
 
+/** Memory limits of each pool thread, as in `worker_threads`: one that reaches its heap's limit ends, and is replaced. */
 export interface ThreadResourceLimits {
+  /** Heap for what lives long, above 0 and up to 1,048,576 MiB. Default: Node's own. */
   readonly maxOldGenerationSizeMb?: number | undefined;
+  /** Heap for what is new, above 0 and up to 1,048,576 MiB. Default: Node's own. */
   readonly maxYoungGenerationSizeMb?: number | undefined;
+  /** Stack, above 0 and up to 1,048,576 MiB. Default: Node's own, 4. */
   readonly stackSizeMb?: number | undefined;
+  /** Room for compiled code, above 0 and up to 1,048,576 MiB. Default: Node's own. */
   readonly codeRangeSizeMb?: number | undefined;
 }
 

@@ -11,7 +11,7 @@ export type WorkerHandlers<M> = {
  * `workerHandlers<typeof import('./book.js')>(new URL('./book.js', import.meta.url)).onTick`. The module is imported in
  * pool threads only; `start` checks that it exists and has the export.
  * @param module URL of the module.
- * @throws ERR_LANEBUS_OPTIONS when it is not a URL.
+ * @throws ERR_LANEBUS_OPTIONS when it is not a URL
  */
 export function workerHandlers<M>(module: URL | string): WorkerHandlers<M> {
   const href = URL.canParse(String(module)) ? new URL(module).href : undefined;

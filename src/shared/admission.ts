@@ -15,6 +15,10 @@ import { LaneWord } from './layout.js';
 import { Memory } from './memory.js';
 import { Parker, ring } from './parking.js';
 
+/**
+ * What happens to an event at a full lane. `'block'`: its publisher waits. `'reject'`: it is refused. `'dropNewest'`: it is
+ * gone, and counted. `'spill'`: it waits in memory, without bound.
+ */
 export type WhenFull = 'block' | 'reject' | 'dropNewest' | 'spill';
 
 export interface AdmissionConfig {

@@ -5,9 +5,13 @@ export type PublishOutcome = 'published' | 'full' | 'dropped' | 'closed';
 
 /** A handler's own logger: one line each, `fields` are added to the line. Writes synchronously, so a kill loses no line. */
 export interface HandlerLogger {
+  /** Logs what helps to find a fault; not written unless the bus's `logger.level` is `'debug'` or `'trace'`. */
   debug(fields: object, message?: string): void;
+  /** Logs what goes as it should. */
   info(fields: object, message?: string): void;
+  /** Logs what should not be, though the handler goes on. */
   warn(fields: object, message?: string): void;
+  /** Logs what has failed; an error in the field `err` keeps its stack. */
   error(fields: object, message?: string): void;
 }
 
@@ -28,6 +32,7 @@ export interface HandlerContext<C extends Catalog = Catalog> {
   readonly attempt: number;
   /** Aborts at the delivery's deadline (`timeoutMs`); after a further `graceMs` the thread is terminated. */
   readonly signal: AbortSignal;
+  /** The subscription's logger: its lines say which subscription and which thread they are of. */
   readonly log: HandlerLogger;
   /** Index of the thread that runs the handler: 0 is the bus's own, pool threads count from 1. */
   readonly thread: number;
@@ -46,18 +51,31 @@ export interface HandlerContext<C extends Catalog = Catalog> {
    */
   readonly replay: boolean;
   /**
-   * Publishes a derived event on this thread's own lanes, with the policies and errors of `bus.publish`. The delivery
-   * ends only after everything it published was admitted, whether or not the handler awaits the promise.
+   * Publishes a derived event on this thread's own lanes, with the policies and errors of `bus.publish`; resolves when it is
+   * admitted. The delivery ends only after everything it published was admitted, whether or not the handler awaits the promise.
+   * @throws ERR_LANEBUS_DEADLOCK (rejects) if handlers wait for room in each other's full lanes, this one among them
    */
   publish(event: EventOf<C>): Promise<void>;
 }
 
 /** Which event a derived event comes from: its place in its own lane. */
 export interface Cause {
+  /** Name of the lane that carried it. */
   readonly lane: string;
-  /** Index of the thread that had published it. */
+  /** Index of the thread that had published it: 0 is the bus's own, pool threads count from 1. */
   readonly publisher: number;
+  /** Its number in that lane, from 0. */
   readonly sequence: number;
+}
+
+/** Which subscription something is about. */
+export interface SubscriptionIdentity {
+  /** From 1, in the order in which the bus's subscriptions were made; never used again. */
+  readonly id: number;
+  /** The option `name`, or what it is by default; several subscriptions may share one. */
+  readonly name: string;
+  /** Names of its event types, each once, in the order in which `subscribe` was given them. */
+  readonly types: readonly string[];
 }
 
 /**
@@ -72,12 +90,15 @@ export interface SetupInfo {
   readonly lastEnd: RestartReason | undefined;
   /** Whether the state that checkpoints should have kept is lost: a snapshot failed, and its lane ran out of room. */
   readonly stateLost: boolean;
-  readonly subscription: { readonly id: number; readonly name: string; readonly types: readonly string[] };
+  /** The subscription that the call is for: a module may have several. */
+  readonly subscription: SubscriptionIdentity;
   /** Index of the thread: pool threads count from 1; 0 is the bus's own, with the inline backend. */
   readonly thread: number;
+  /** The subscription's logger, as in its handler's context. */
   readonly log: HandlerLogger;
 }
 
+/** What a handler returns: a promise that holds its delivery up until it settles, or nothing. */
 export type HandlerResult = void | Promise<void>;
 
 /** A function that handles events of the types `T` on the bus's own thread. */
@@ -94,17 +115,24 @@ export interface WorkerHandler<F = unknown> {
   readonly module: string;
   /** Name of the exported function. */
   readonly exportName: string;
+  /** For the compiler only, never there: the function's type, so that a handler of other events does not compile. */
   readonly [signature]?: F;
 }
 
+/** What `subscribe` takes: a function, which runs on the bus's own thread, or a reference to one that runs in the pool. */
 export type Handler<C extends Catalog = Catalog, T extends TypeOf<C> = TypeOf<C>> =
   HandlerFunction<C, T> | WorkerHandler<HandlerFunction<C, T>>;
 
 /** One value, a set of values, or a range of numbers (both ends included) that a field is compared with. */
-export type FieldFilter<V> =
-  | V
-  | readonly V[]
-  | (V extends number | bigint ? { readonly min?: V | undefined; readonly max?: V | undefined } : never);
+export type FieldFilter<V> = V | readonly V[] | (V extends number | bigint ? FieldRange<V> : never);
+
+/** A range of numbers that a field is compared with. At least one of the two. */
+export interface FieldRange<V> {
+  /** The least that passes. */
+  readonly min?: V | undefined;
+  /** The most that passes. */
+  readonly max?: V | undefined;
+}
 
 /** Whoever is compared can be: numbers, bigints, booleans, enums and symbols, not `text()`, `bytes()` or `any()`. */
 type FilterableValue = number | bigint | string | boolean;
@@ -126,16 +154,17 @@ export type FilterFunction<C extends Catalog = Catalog, T extends TypeOf<C> = Ty
   event: EventOf<C, T>,
 ) => boolean;
 
+/** The options of `subscribe`. Every one may be left out. Times are in milliseconds, sizes in bytes. */
 export interface SubscribeOptions<C extends Catalog = Catalog, T extends TypeOf<C> = TypeOf<C>> extends FailureOptions {
   /** For metrics and logs. Default: module and export (`book.js#onTick`), or the function's name. */
   readonly name?: string;
-  /** Time a delivery may take, from the handler's start, in ms; 0 = no limit. Default: the bus's `timeoutMs`. */
+  /** Time a delivery may take, from the handler's start, 0–2,147,483,647 ms; 0 = no limit. Default: the bus's `timeoutMs`. */
   readonly timeoutMs?: number;
-  /** Time from the abort of `context.signal` to the end of the thread, in ms. Default: the bus's `graceMs`. */
+  /** Time from the abort of `context.signal` to the end of the thread, 0–2,147,483,647 ms. Default: the bus's `graceMs`. */
   readonly graceMs?: number;
   /** Ends the subscription when it aborts. */
   readonly signal?: AbortSignal;
-  /** Pool threads that share the deliveries, from 1 to the bus's `threads`. Default 1. A function handler has one. */
+  /** Pool threads that share the deliveries, 1–1,024, at most the bus's `threads`. Default 1. A function handler has one. */
   readonly threads?: number;
   /** Deliveries that each of its threads may have in flight, 1–1024, for handlers that await. Default 1. */
   readonly concurrency?: number;
@@ -163,10 +192,11 @@ export interface SubscribeOptions<C extends Catalog = Catalog, T extends TypeOf<
    * function handler, an export of a module (`workerHandlers`) for a worker handler. After conflation.
    */
   readonly filter?: EventFilter<C, T> | FilterFunction<C, T> | WorkerHandler<FilterFunction<C, T>>;
-  /** Delivers one event (that passes the filter), then ends the subscription. For one thread, one delivery at a time. */
+  /** Delivers one event (that passes the filter), then ends the subscription. For one thread, one delivery at a time. Default false. */
   readonly once?: boolean;
   /**
    * Deliveries after which the module's state is kept, on each thread, so that it survives the thread; 1–2,147,483,647.
+   * Default: it is not kept.
    * The handler's module exports `snapshot()`, which returns the state (what structured clone copies), and
    * `restore(state)`, which may return a promise. A successor is shown the deliveries since the last checkpoint again
    * (`context.replay`). For worker handlers with one delivery at a time; one such subscription for each module.
@@ -186,7 +216,7 @@ export interface FailureOptions {
   readonly onMaxFailures?: OnMaxFailures | undefined;
   /** With `'pause'`: time until a probe, 1–2,147,483,647 ms. Default 30,000. It doubles with each probe that fails. */
   readonly coolDownMs?: number | undefined;
-  /** The longest cool-down, in ms. Default 600,000. */
+  /** The longest cool-down, 1–2,147,483,647 ms. Default 600,000, or `coolDownMs` if that is longer. */
   readonly maxCoolDownMs?: number | undefined;
 }
 
@@ -197,7 +227,11 @@ export interface FailureOptions {
  */
 export type OnMaxFailures = 'unsubscribe' | 'pause';
 
-/** Whether a failure is worth another try. Runs on the bus's own thread. @param attempts Tries that have failed so far. */
+/**
+ * Whether a failure is worth another try. Runs on the bus's own thread.
+ * @param error What the last try has thrown.
+ * @param attempts Tries that have failed so far.
+ */
 export type RetryTest = (error: FailureRecord, attempts: number) => boolean;
 
 /**
@@ -208,14 +242,15 @@ export type RetryTest = (error: FailureRecord, attempts: number) => boolean;
 export interface RetryOptions {
   /** Tries in all, the first among them, 1–1,000,000. Default 3 (1 where no `retry` is given at all). */
   readonly attempts?: number | undefined;
-  /** Wait after the first failure in ms. Default 100. */
+  /** Wait after the first failure, 0–2,147,483,647 ms. Default 100. */
   readonly backoffMs?: number | undefined;
   /** Each further wait is so many times as long, 1–100. Default 2. */
   readonly factor?: number | undefined;
-  /** No wait is longer, in ms. Default 30,000. */
+  /** No wait is longer, 0–2,147,483,647 ms. Default 30,000. */
   readonly maxBackoffMs?: number | undefined;
   /** Share of each wait that is random, 0–1: the wait is between `(1 − jitter)` of its length and all of it. Default 0. */
   readonly jitter?: number | undefined;
+  /** Asked after each failed try that is not the last: false ends the tries. Default: each error is worth another try. */
   readonly retryIf?: RetryTest | undefined;
   /** Deliveries of the subscription that may be between two tries, 1–100,000,000; one more is a dead letter. Default 10,000. */
   readonly maxPending?: number | undefined;
@@ -243,23 +278,25 @@ export interface EventStreamOptions<C extends Catalog = Catalog, T extends TypeO
  * by itself, by `stop` or by `unsubscribe`, the loop still gets what had been handed over.
  */
 export interface EventStream<E> extends AsyncIterableIterator<E, undefined> {
+  /** The subscription that feeds it, for its metrics, or to pause it. */
   readonly subscription: Subscription;
   /**
    * Events that the stream was given and the loop never was: by `lag: 'dropOldest'` or `'dropNewest'`, or because they
    * waited when the loop was left, aborted or failed.
    */
   readonly dropped: number;
+  /** Ends the subscription, and the loop with it. Does not wait: resolves at once, with no event. */
   return(): Promise<IteratorResult<E, undefined>>;
+  /** As `return`, for `await using`: resolves at once. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export interface Subscription {
-  readonly id: number;
-  readonly name: string;
-  readonly types: readonly string[];
+/** What `subscribe` returns: the way to one subscription, until it has ended. */
+export interface Subscription extends SubscriptionIdentity {
   /**
-   * Resolves when every event published from then on is owed to this subscription; rejects if its handler cannot be loaded. What
-   * the bus's own thread publishes is owed from the return of `subscribe`.
+   * Resolves when every event published from then on is owed to this subscription; what the bus's own thread publishes is owed
+   * from the return of `subscribe`. Rejects if its handler cannot be loaded,
+   * with the errors of `start`, and with ERR_LANEBUS_STOPPED if it ends first.
    */
   readonly ready: Promise<void>;
   /** Resolves when the subscription has ended: nothing of it is in flight any more and its ledger is final. */
@@ -270,6 +307,7 @@ export interface Subscription {
   pause(): void;
   /** Goes on, after `pause` or with a circuit that is open. */
   resume(): void;
+  /** Its numbers now, read from shared memory: waits for no thread, and also answers when it has ended. */
   metrics(): SubscriptionMetrics;
 }
 
@@ -279,6 +317,7 @@ export interface Timing {
   readonly meanMs: number;
   /** Largest sample in milliseconds. */
   readonly maxMs: number;
+  /** Deliveries that were timed. */
   readonly samples: number;
 }
 
@@ -286,13 +325,19 @@ export interface Timing {
 export interface Ledger {
   /** Deliveries that became due, counted where the events were published. */
   readonly owed: number;
+  /** Deliveries whose handler has finished, with everything that it published admitted. */
   readonly processed: number;
+  /** Deliveries whose tries are used up, that were poison, could not wait for another try or could not be decoded: dead letters all. */
   readonly failed: number;
+  /** Deliveries that were ended at their deadline: dead letters all. */
   readonly timedOut: number;
+  /** With `lag: 'conflate'`: events that a newer one of their key has replaced before their turn. */
   readonly conflated: number;
+  /** Deliveries that never had their turn: unsubscribed or stopped before it, or of one key too many under `maxKeys`. */
   readonly discarded: number;
+  /** Events that the option `filter` has refused. */
   readonly filtered: number;
-  /** Zero when the subscription's cursors have reached its lanes' ends; otherwise approximate. */
+  /** Deliveries that have no outcome yet. Zero when the subscription's cursors have reached its lanes' ends; otherwise approximate. */
   readonly pending: number;
   /** Whether the two sides agree. A live snapshot is approximate; after `drain` or `stop` this is proof. */
   readonly exact: boolean;
@@ -300,24 +345,29 @@ export interface Ledger {
 
 /** What a subscription's checkpoints have come to, over all its threads and their lives. */
 export interface CheckpointMetrics {
+  /** Checkpoints that were kept: a successor restores the newest. */
   readonly taken: number;
   /** Attempts that failed: `snapshot` threw, or what it returned could not be packed or was too large. */
   readonly failed: number;
-  /** Size of the newest, summed over threads. */
+  /** Size of the newest in bytes, summed over threads. */
   readonly lastBytes: number;
-  /** Time that they took from the handlers' threads, in all and at most. */
+  /** Time that all of them took from the handlers' threads, in ms. */
   readonly totalMs: number;
+  /** Time that the longest one took, in ms. */
   readonly maxMs: number;
   /** Deliveries that were shown again to a successor. */
   readonly replayed: number;
 }
 
+/**
+ * Where a subscription stands. `'starting'`: not `ready` yet. `'paused'`: by `pause()`; an open circuit does not show here.
+ * `'ending'`: told to end, with something in flight still. `'ended'`: its ledger is final.
+ */
 export type SubscriptionState = 'starting' | 'active' | 'paused' | 'ending' | 'ended';
 
-export interface SubscriptionMetrics extends Ledger {
-  readonly id: number;
-  readonly name: string;
-  readonly types: readonly string[];
+/** The numbers of one subscription, over all its threads and their lives. */
+export interface SubscriptionMetrics extends SubscriptionIdentity, Ledger {
+  /** Where it stands now. */
   readonly state: SubscriptionState;
   /** The same counts for each lane that carries one of the subscription's types. */
   readonly lanes: Readonly<Record<string, Ledger>>;
@@ -325,12 +375,15 @@ export interface SubscriptionMetrics extends Ledger {
   readonly consecutiveFailures: number;
   /** See `onMaxFailures`. `'halfOpen'`: a probe is due, or in flight. */
   readonly circuit: 'closed' | 'open' | 'halfOpen';
-  /** Tries that were made after a failure, and deliveries that are between two tries. */
+  /** Tries that were made after a failure. */
   readonly retries: number;
+  /** Deliveries that are between two tries now; the ledger has them as `pending`. */
   readonly retrying: number;
   /** Deliveries repeated because their thread died. */
   readonly redelivered: number;
+  /** Time that its deliveries took, from the handler's start to their outcome. */
   readonly handler: Timing;
+  /** Time from an event's publishing to its handler's start. */
   readonly queueWait: Timing;
   /** Indexes of the threads that run it: 0 is the bus's own, pool threads count from 1. */
   readonly threads: readonly number[];
@@ -342,11 +395,15 @@ export interface SubscriptionMetrics extends Ledger {
 
 /** One priority class, summed over all publishing threads. */
 export interface LaneMetrics {
+  /** Events that were admitted, those in the overflow of a `spill` lane included. */
   readonly published: number;
+  /** Events that `dropNewest` has refused, and those that were lost with the overflow of a thread that died. */
   readonly dropped: number;
+  /** Events that were refused with an error or `'full'`, bad ones of a known type included. */
   readonly rejected: number;
-  /** Events and bytes between the newest event and the slowest subscription (approximate while running). */
+  /** Events between the newest one and the slowest subscription (approximate while running). */
   readonly depthEvents: number;
+  /** Bytes that those take in the rings. */
   readonly depthBytes: number;
   /** Room of the ring in bytes, summed over publishing threads. */
   readonly capacityBytes: number;
@@ -360,9 +417,11 @@ export interface LaneMetrics {
   readonly spilled: number;
 }
 
+/** One thread's place in the bus, over all the threads that have had it. */
 export interface ThreadMetrics {
   /** 0 is the bus's own thread, pool threads count from 1. */
   readonly thread: number;
+  /** `'starting'` also while a successor takes over from a thread that was lost. */
   readonly state: 'starting' | 'running' | 'stopping' | 'stopped';
   /** Node's number of the thread that runs there now, 0 for the bus's own; undefined while none does. */
   readonly threadId: number | undefined;
@@ -370,39 +429,52 @@ export interface ThreadMetrics {
   readonly incarnation: number;
   /** Share of the time since the thread's start that it was awake: running handlers, reading, or looking for events. 0–1. */
   readonly busyShare: number;
+  /** How often it was replaced, by reason; together as often as `incarnation` says. */
   readonly restarts: Readonly<Record<RestartReason, number>>;
 }
 
+/** Why a thread was lost. `'timeout'`: it was ended for a handler that hung. `'crash'`: it ended by itself. */
 export type RestartReason = 'timeout' | 'crash';
 
+/** The bus in numbers, at one moment; approximate while it runs, since no thread is stopped for it. */
 export interface MetricsSnapshot {
   /** Milliseconds since the Unix epoch. */
   readonly takenAt: number;
+  /** Milliseconds since `start` was called; 0 before. */
   readonly uptimeMs: number;
+  /** How far the bus is: from `createBus` over `start` to the end of `stop`. */
   readonly state: 'created' | 'starting' | 'running' | 'stopping' | 'stopped';
+  /** By the lanes' names, the most urgent first. */
   readonly lanes: Readonly<Record<string, LaneMetrics>>;
+  /** In the order in which they were made; of those that have ended, the last hundred. */
   readonly subscriptions: readonly SubscriptionMetrics[];
+  /** By index: the bus's own thread first. */
   readonly threads: readonly ThreadMetrics[];
   /** Warm threads that wait to take over from one that dies. */
   readonly spares: number;
 }
 
+/** What `drain` has come to. */
 export interface DrainReport {
   /** Whether nothing was pending any more; false when `timeoutMs` passed first. */
   readonly drained: boolean;
   /** Deliveries still pending, 0 if drained. */
   readonly pending: number;
+  /** Time that it took, in ms. */
   readonly durationMs: number;
 }
 
+/** What `stop` has come to. */
 export interface StopReport {
   /** Whether everything that was published was also delivered. */
   readonly drained: boolean;
-  /** Deliveries that had to be discarded, in all and by subscription. */
+  /** Deliveries that had to be discarded, in all. */
   readonly discarded: number;
+  /** The final numbers of each subscription: its share of those among them. */
   readonly subscriptions: readonly SubscriptionMetrics[];
   /** Publishers that were waiting for room and were released with an error. */
   readonly releasedPublishers: number;
+  /** Time that it took, in ms. */
   readonly durationMs: number;
 }
 
@@ -413,16 +485,21 @@ export interface StopReport {
  */
 export type DeadLetterReason = 'failed' | 'timedOut' | 'poison' | 'retryOverflow' | 'undecodable';
 
-/** What was thrown. */
+/** What was thrown, as it crosses threads; of what is no Error, the text that it makes is the message. */
 export interface FailureRecord {
+  /** The error's `name`, such as `'TypeError'`. */
   readonly name: string;
+  /** The error's `code`, if that is a string. */
   readonly code?: string | undefined;
+  /** The error's `message`. */
   readonly message: string;
+  /** The error's `stack`, if it has one. */
   readonly stack?: string | undefined;
 }
 
 /** How a delivery has failed for good. Times are in milliseconds since the Unix epoch. */
 export interface DeadLetterFailure {
+  /** Why it was set aside. */
   readonly reason: DeadLetterReason;
   /** What the last try has thrown; undefined where nothing was. */
   readonly error: FailureRecord | undefined;
@@ -432,8 +509,11 @@ export interface DeadLetterFailure {
   readonly started: number;
   /** How often its thread died by itself meanwhile. */
   readonly crashes: number;
+  /** When its first try failed. */
   readonly firstFailedAt: number;
+  /** When its last try failed. */
   readonly lastFailedAt: number;
+  /** When it became a dead letter: no earlier than `lastFailedAt`. */
   readonly setAsideAt: number;
   /** Index of the thread that ran the last try: 0 is the bus's own. */
   readonly thread: number;
@@ -443,17 +523,23 @@ export interface DeadLetterFailure {
 export interface DeadLetter extends DeadLetterFailure {
   /** From 1, in the order in which they were set aside. */
   readonly id: number;
-  readonly subscription: { readonly id: number; readonly name: string };
+  /** The subscription whose delivery it is. */
+  readonly subscription: Pick<SubscriptionIdentity, 'id' | 'name'>;
+  /** Name of the event's type. */
   readonly type: string;
   /** The whole event as it was published, its `type` among the fields; nothing but that where it is undecodable. */
   readonly event: Readonly<Record<string, unknown>>;
   /** Value of the type's key field, if it has one. */
   readonly key: unknown;
-  /** Where it was published, as its handler's context said. */
+  /** Name of the lane that carried the event, as its handler's context said; so are the next four. */
   readonly lane: string;
+  /** Index of the thread that published it: 0 is the bus's own, pool threads count from 1. */
   readonly publisher: number;
+  /** Its number in that lane, from 0. */
   readonly sequence: number;
+  /** When it was published, in milliseconds since the Unix epoch. */
   readonly publishedAt: number;
+  /** The event that it was derived from; undefined for one published by `bus.publish`. */
   readonly cause: Cause | undefined;
   /** Whether it has been replayed, and is not processed yet. */
   readonly replaying: boolean;
@@ -467,18 +553,21 @@ export interface DeadLetterQuery {
   readonly type?: string | undefined;
   /** Name of a subscription. */
   readonly subscription?: string | undefined;
+  /** Why they were set aside. */
   readonly reason?: DeadLetterReason | undefined;
   /** Set aside at this time or later, in milliseconds since the Unix epoch. */
   readonly since?: number | undefined;
 }
 
+/** Which letters, a page at a time. */
 export interface DeadLetterPage extends DeadLetterQuery {
   /** At most so many, 1–1,000,000. Default 1,000. */
   readonly limit?: number | undefined;
-  /** Only those after the letter with this id: the last one of the page before. */
+  /** Only those after the letter with this id: the last one of the page before. Default 0: from the oldest on. */
   readonly cursor?: number | undefined;
 }
 
+/** How letters are replayed. */
 export interface ReplayOptions {
   /** `'subscription'`, the default: only the one that has failed gets it. `'all'`: the event is published again. */
   readonly to?: 'subscription' | 'all' | undefined;
@@ -486,11 +575,20 @@ export interface ReplayOptions {
   readonly rate?: number | undefined;
 }
 
+/** What a replay has come to; whether the letters are processed shows later. */
 export interface ReplayReport {
   /** Letters that were sent on their way. */
   readonly replayed: number;
-  /** Those that were not, and why. */
-  readonly refused: readonly { readonly id: number; readonly why: string }[];
+  /** Those that were not. */
+  readonly refused: readonly RefusedReplay[];
+}
+
+/** A letter that is not replayed, and stays as it is. */
+export interface RefusedReplay {
+  /** Number of the letter. */
+  readonly id: number;
+  /** The reason, as a text for people. */
+  readonly why: string;
 }
 
 /**
@@ -502,66 +600,105 @@ export interface DeadLetters {
   readonly evicted: number;
   /** Letters that could not be stored where they should have been, and are kept in memory: see the log. */
   readonly degraded: number;
+  /** How many letters there are; all without a query. @throws ERR_LANEBUS_OPTIONS */
   count(query?: DeadLetterQuery): number;
-  /** Oldest first; copies. */
+  /** The letters, oldest first, as copies. @throws ERR_LANEBUS_OPTIONS */
   list(page?: DeadLetterPage): DeadLetter[];
+  /** The letter with this id, as a copy; undefined if there is none. @throws ERR_LANEBUS_OPTIONS */
   get(id: number): DeadLetter | undefined;
-  /** Resolves when all were sent on their way. @throws ERR_LANEBUS_OPTIONS; ERR_LANEBUS_NOT_STARTED */
+  /**
+   * Delivers letters again. Resolves when all were sent on their way, or refused.
+   * @throws ERR_LANEBUS_OPTIONS; ERR_LANEBUS_NOT_STARTED while the bus does not run (both reject)
+   */
   replay(which: number | DeadLetterQuery, options?: ReplayOptions): Promise<ReplayReport>;
-  /** Forgets them; all without a query. Resolves with how many there were, when none will come back. */
+  /**
+   * Forgets letters; all without a query. Resolves with how many there were, when none will come back.
+   * @throws ERR_LANEBUS_OPTIONS (rejects)
+   */
   purge(which?: number | DeadLetterQuery): Promise<number>;
-  /** One JSON object a line, oldest first. A bigint is a string of digits, bytes are base64. */
+  /**
+   * The letters as text to be kept: one JSON object a line, oldest first. A bigint is a string of digits, bytes are base64.
+   * Reads as the loop over it asks for more. @throws ERR_LANEBUS_OPTIONS when the loop begins
+   */
   export(query?: DeadLetterQuery): Iterable<string>;
 }
 
 /** What the bus tells about itself, by name: see `EventBus.on`. */
 export interface BusNotices {
   /** A thread has taken over from one that was lost. */
-  readonly threadRestarted: {
-    /** Index of the thread, from 1. */
-    readonly thread: number;
-    readonly reason: RestartReason;
-    /** How often the thread has been replaced, this time included. */
-    readonly incarnation: number;
-  };
+  readonly threadRestarted: RestartNotice;
   /**
    * A handler on the bus's own thread did not give it back for longer than its `timeoutMs`: it cannot be stopped there, so this
    * is told when it has come back. Its outcome is its own.
    */
-  readonly handlerOverran: {
-    readonly subscription: { readonly id: number; readonly name: string };
-    /** How long, to within a few ms. */
-    readonly durationMs: number;
-    readonly timeoutMs: number;
-  };
+  readonly handlerOverran: OverrunNotice;
   /** A delivery was set aside, and is kept in `deadLetters`. */
   readonly deadLetter: DeadLetter;
   /** A subscription has failed `maxFailures` times in a row, and was ended. */
   readonly subscriptionDisabled: CircuitNotice;
   /** A subscription has failed `maxFailures` times in a row, or its probe has: it is delivered nothing for `coolDownMs`. */
-  readonly circuitOpened: CircuitNotice & { readonly coolDownMs: number };
+  readonly circuitOpened: CoolDownNotice;
   /** The probe was processed, or the circuit was closed by hand: the subscription goes on. */
   readonly circuitClosed: Pick<CircuitNotice, 'subscription'>;
   /** A lane has come to hold more than its share of room: told once, until it holds less than half of that. */
-  readonly laneHighWatermark: {
-    readonly lane: string;
-    /** Index of the thread that publishes there. */
-    readonly thread: number;
-    readonly depthBytes: number;
-    readonly capacityBytes: number;
-  };
+  readonly laneHighWatermark: WatermarkNotice;
 }
 
+/** Which thread was lost, and why. */
+export interface RestartNotice {
+  /** Index of the thread, from 1. */
+  readonly thread: number;
+  /** Why it was lost. */
+  readonly reason: RestartReason;
+  /** How often the thread has been replaced, this time included. */
+  readonly incarnation: number;
+}
+
+/** Whose handler has held the bus's own thread. */
+export interface OverrunNotice {
+  /** The subscription whose handler it was. */
+  readonly subscription: Pick<SubscriptionIdentity, 'id' | 'name'>;
+  /** How long, in ms, to within a few. */
+  readonly durationMs: number;
+  /** How long it may take, in ms. */
+  readonly timeoutMs: number;
+}
+
+/** Whose circuit has opened. */
 export interface CircuitNotice {
-  readonly subscription: { readonly id: number; readonly name: string };
-  /** In a row. */
+  /** The subscription that fails. */
+  readonly subscription: Pick<SubscriptionIdentity, 'id' | 'name'>;
+  /** Failed tries in a row. */
   readonly failures: number;
 }
 
-/** What it returns is not used; what it throws, or rejects with, is logged. */
+/** Whose circuit has opened, and for how long. */
+export interface CoolDownNotice extends CircuitNotice {
+  /** Time until a probe, in ms. */
+  readonly coolDownMs: number;
+}
+
+/** Which lane holds much. */
+export interface WatermarkNotice {
+  /** Name of the lane. */
+  readonly lane: string;
+  /** Index of the thread that publishes there. */
+  readonly thread: number;
+  /** Bytes between the newest event and the slowest subscription, in this thread's ring. */
+  readonly depthBytes: number;
+  /** Room of that ring in bytes. */
+  readonly capacityBytes: number;
+}
+
+/** Is told of notices by `bus.on`. What it returns is not used; what it throws, or rejects with, is logged. */
 export type NoticeListener<N extends keyof BusNotices> = (notice: BusNotices[N]) => unknown;
 
+/**
+ * A bus for the events of one catalog, made by `createBus`. All its methods are for the thread that made it; handlers in the
+ * pool publish by `context.publish`. Whatever it throws or rejects with is a `LanebusError`, unless said otherwise.
+ */
 export interface EventBus<C extends Catalog> {
+  /** The deliveries that were set aside; they can be looked at, replayed and purged, also after `stop` if memory holds them. */
   readonly deadLetters: DeadLetters;
   /**
    * Calls the listener with every notice of that name from now on, on the bus's own thread, after whatever the bus is just
@@ -569,18 +706,43 @@ export interface EventBus<C extends Catalog> {
    * @throws ERR_LANEBUS_OPTIONS for a name that there is not, or a listener that is no function
    */
   on<N extends keyof BusNotices>(notice: N, listener: NoticeListener<N>): () => void;
-  /** Starts the pool, imports every handler module and checks every export. Rejects, with everything closed again, if one fails. */
+  /**
+   * Starts the pool, imports every handler module and checks every export. Resolves when all threads run and every
+   * subscription made so far is ready. Rejects, with everything closed again, if one fails.
+   * @throws ERR_LANEBUS_MODULE_NOT_FOUND, ERR_LANEBUS_MODULE_FAILED, ERR_LANEBUS_EXPORT_NOT_FOUND, ERR_LANEBUS_SETUP_FAILED for a
+   * handler module; ERR_LANEBUS_THREAD_LOST for a thread that cannot start; ERR_LANEBUS_DEAD_LETTER_STORE for a store that
+   * cannot be used; ERR_LANEBUS_ALREADY_STARTED the second time; ERR_LANEBUS_STOPPED when `stop` was called (all reject)
+   */
   start(): Promise<void>;
-  /** Offers an event; the promise resolves when it is admitted. When the lane has room that is at once, with no promise made. */
+  /**
+   * Offers an event; resolves when it is admitted to its lane, not when it is delivered. When the lane has room that is at
+   * once, with no promise made; else the lane's policy decides whether it waits.
+   * @throws ERR_LANEBUS_UNKNOWN_TYPE, ERR_LANEBUS_INVALID_EVENT, ERR_LANEBUS_RECORD_TOO_LARGE, ERR_LANEBUS_SYMBOL_TABLE_FULL for a
+   * bad event; ERR_LANEBUS_LANE_FULL under `reject`, and under `block` after the lane's `timeoutMs`; ERR_LANEBUS_NOT_STARTED,
+   * ERR_LANEBUS_STOPPED (all reject)
+   */
   publish(event: EventOf<C>): Promise<void>;
-  /** Offers an event and never waits. Throws for a bad event, and before `start`. */
+  /**
+   * Offers an event and never waits: the outcome says whether it was admitted. `'closed'` once `stop` was called.
+   * @throws ERR_LANEBUS_UNKNOWN_TYPE, ERR_LANEBUS_INVALID_EVENT, ERR_LANEBUS_RECORD_TOO_LARGE, ERR_LANEBUS_SYMBOL_TABLE_FULL for a
+   * bad event; ERR_LANEBUS_NOT_STARTED
+   */
   tryPublish(event: EventOf<C>): PublishOutcome;
   /**
    * Offers events in order; all are checked before the first becomes visible. Resolves when the last is admitted. Where a
    * full lane makes publishers wait, it may be admitted in part: if the lane's `timeoutMs` ends the wait, the rest counts
    * as rejected.
+   * @throws for the first event that is refused, as `publish` does: ERR_LANEBUS_UNKNOWN_TYPE, ERR_LANEBUS_INVALID_EVENT,
+   * ERR_LANEBUS_RECORD_TOO_LARGE, ERR_LANEBUS_SYMBOL_TABLE_FULL, ERR_LANEBUS_LANE_FULL; ERR_LANEBUS_NOT_STARTED,
+   * ERR_LANEBUS_STOPPED (all reject)
    */
   publishBatch(events: readonly EventOf<C>[]): Promise<void>;
+  /**
+   * Delivers every event of these types to the handler, until the subscription ends. Returns at once; one made before `start`
+   * misses nothing, for one made later see `ready`.
+   * @throws ERR_LANEBUS_OPTIONS for options or a handler that cannot be used; ERR_LANEBUS_UNKNOWN_TYPE;
+   * ERR_LANEBUS_DUPLICATE_HANDLER if the handler is subscribed to one of the types already; ERR_LANEBUS_STOPPED
+   */
   subscribe<const T extends TypeOf<C>>(
     type: T | readonly T[],
     handler: Handler<C, T>,
@@ -589,25 +751,55 @@ export interface EventBus<C extends Catalog> {
   /**
    * Events to loop over: `for await (const tick of bus.events('TICK', { signal }))`. The subscription is made at once; one
    * made before `start` misses nothing. Its handler runs on the bus's own thread.
+   * @throws ERR_LANEBUS_OPTIONS, ERR_LANEBUS_UNKNOWN_TYPE, ERR_LANEBUS_STOPPED
    */
   events<const T extends TypeOf<C>>(
     type: T | readonly T[],
     options?: EventStreamOptions<C, T>,
   ): EventStream<EventOf<C, T>>;
   /**
-   * The next event of the type (that passes the filter). Rejects with the signal's reason when it aborts, and with
-   * ERR_LANEBUS_STOPPED when the bus stops first.
+   * The next event of the type (that passes the filter). Resolves when it comes; rejects with the signal's reason when that
+   * aborts first.
+   * @throws ERR_LANEBUS_OPTIONS, ERR_LANEBUS_UNKNOWN_TYPE; ERR_LANEBUS_STOPPED when the bus stops first (all reject)
    */
   once<const T extends TypeOf<C>>(
     type: T | readonly T[],
     options?: Pick<SubscribeOptions<C, T>, 'name' | 'signal' | 'filter'>,
   ): Promise<EventOf<C, T>>;
-  /** Ends the handler's subscription to the type, with all its types if it was made for several. False if there is none. */
+  /**
+   * Ends the handler's subscription to the type, with all its types if it was made for several. False if there is none.
+   * @throws ERR_LANEBUS_UNKNOWN_TYPE
+   */
   unsubscribe<T extends TypeOf<C>>(type: T, handler: Handler<C, T>): boolean;
-  /** As `subscription.resume()`. */
+  /** As `subscription.resume()`. @throws ERR_LANEBUS_OPTIONS for what is no subscription of this bus, or has ended */
   resume(subscription: Subscription): void;
-  drain(options?: { readonly timeoutMs?: number }): Promise<DrainReport>;
-  stop(options?: { readonly timeoutMs?: number }): Promise<StopReport>;
+  /**
+   * Waits for the deliveries of everything published so far, and of what they publish. Resolves when nothing is pending, or
+   * after `timeoutMs`; the report says which.
+   * @throws ERR_LANEBUS_OPTIONS; ERR_LANEBUS_NOT_STARTED (both reject)
+   */
+  drain(options?: DrainOptions): Promise<DrainReport>;
+  /**
+   * Ends the bus for good: refuses new events, releases publishers that wait, drains within its time limit, then discards
+   * what is left, and ends every thread. Resolves when nothing of the bus keeps the process alive; a second call has the
+   * promise of the first.
+   * @throws ERR_LANEBUS_OPTIONS
+   */
+  stop(options?: StopOptions): Promise<StopReport>;
+  /** The bus in numbers, read from shared memory: waits for no thread, not even for one that hangs. Never throws. */
   metrics(): MetricsSnapshot;
+  /** As `stop()`, for `await using`: resolves when everything has ended. */
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The options of one call of `drain`. */
+export interface DrainOptions {
+  /** Longest wait, 0–2,147,483,647 ms; 0 = no limit. Default: the bus's `drainTimeoutMs`. */
+  readonly timeoutMs?: number;
+}
+
+/** The options of one call of `stop`. */
+export interface StopOptions {
+  /** Longest wait for what is pending, 0–2,147,483,647 ms; 0 = no limit. Default: the bus's `stopTimeoutMs`. */
+  readonly timeoutMs?: number;
 }

@@ -6,16 +6,20 @@ import { describeValue, didYouMean, listNames } from './refusal.js';
 export const MAX_TYPES = 2046;
 export const MAX_PRIORITY = 1_000_000;
 
+/** The fields of an event type, by name; any name but `type`, which every event has. */
 export type Payload = Readonly<Record<string, Field>>;
 
 /** One event type: how urgent it is, what it carries, and which field names the entity whose events stay in order. */
 export interface EventDefinition {
   /** An integer from 0 to 1,000,000; lower is more urgent. Decides the lane. */
   readonly priority: number;
+  /** Name of a required field, not `any()` or `bytes()`: events with equal values there stay in order, and conflate. Default: none. */
   readonly key?: string | undefined;
+  /** What its events carry besides their `type`; `{}` for nothing. */
   readonly payload: Payload;
 }
 
+/** What `defineEvents` takes: each event type by its name, up to 2,046 of them. */
 export type EventDefinitions = Readonly<Record<string, EventDefinition>>;
 
 /** The fields that can be a key: required, and with values that compare by `===`. */
@@ -32,22 +36,31 @@ type Checked<D extends EventDefinitions> = {
 
 /** Where a field lies in the fixed part of a payload; a variable-length field has the length of its bytes there. */
 export interface FieldLayout {
+  /** The field's name in its event. */
   readonly name: string;
+  /** How its values are checked and written. */
   readonly kind: FieldKind;
+  /** The values of an enum, in the order of their numbers; undefined for other kinds. */
   readonly members: readonly string[] | undefined;
+  /** Whether an event may leave it out. */
   readonly optional: boolean;
   /** Bytes from the start of the payload, a multiple of the value's width. */
   readonly offset: number;
-  /** Of an optional field: the byte of the presence bitmap (from the start of the payload) and the bit in it. */
+  /** Of an optional field: the byte of the presence bitmap, from the start of the payload. */
   readonly presenceOffset: number;
+  /** Of an optional field: its bit in that byte; 0 for a required one. */
   readonly presenceMask: number;
 }
 
+/** An event type as a catalog has it: its definition, checked, and where its fields lie in a record. */
 export interface EventType {
+  /** What its events have as `type`. */
   readonly name: string;
   /** Position in the catalog, from 1; 0 is reserved for padding. */
   readonly index: number;
+  /** From 0 to 1,000,000; lower is more urgent. */
   readonly priority: number;
+  /** Name of its key field, if it has one. */
   readonly key: string | undefined;
   /** In the order of the definition. */
   readonly fields: readonly FieldLayout[];
@@ -59,12 +72,22 @@ export interface EventType {
 
 /** A catalog as plain data, for another thread. */
 export interface CatalogDescription {
-  readonly types: readonly {
-    readonly name: string;
-    readonly priority: number;
-    readonly key: string | undefined;
-    readonly fields: readonly { readonly name: string; readonly field: Field }[];
-  }[];
+  /** In the order of their numbers. */
+  readonly types: readonly TypeDescription[];
+}
+
+/** An event type as plain data: all that its layout follows from. */
+export interface TypeDescription extends Pick<EventType, 'name' | 'priority' | 'key'> {
+  /** In the order of the definition. */
+  readonly fields: readonly FieldDescription[];
+}
+
+/** A field of an event type as plain data. */
+export interface FieldDescription {
+  /** The field's name in its event. */
+  readonly name: string;
+  /** What it can hold. */
+  readonly field: Field;
 }
 
 declare const definitionsType: unique symbol;
@@ -73,8 +96,11 @@ declare const definitionsType: unique symbol;
 export interface Catalog<D extends EventDefinitions = EventDefinitions> {
   /** In the order of definition; `types[i].index` is `i + 1`. */
   readonly types: readonly EventType[];
+  /** The type of this name; undefined if the catalog has none. Never throws. */
   typeNamed(name: string): EventType | undefined;
+  /** The same as plain data, which crosses to other threads. */
   readonly description: CatalogDescription;
+  /** For the compiler only, never there: the definitions, from which the events' types follow. */
   readonly [definitionsType]?: D;
 }
 
@@ -99,7 +125,7 @@ export type EventOf<C extends Catalog, T extends TypeOf<C> = TypeOf<C>> = T exte
   ? EventObject<T, DefinitionsOf<C>[T]['payload']>
   : never;
 
-/** Names the event types of a bus. Throws `ERR_LANEBUS_CATALOG` for a definition that breaks a rule. */
+/** Names the event types of a bus. @throws ERR_LANEBUS_CATALOG for a definition that breaks a rule */
 export function defineEvents<const D extends EventDefinitions>(definitions: D & Checked<D>): Catalog<D> {
   if (!isPlainObject(definitions)) {
     throw catalogError(
@@ -118,7 +144,7 @@ type MergedDefinitions<L extends readonly Catalog[]> = L extends readonly [
   : // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- adds no name to the intersection
     {};
 
-/** One catalog with the types of all, in order. Throws `ERR_LANEBUS_CATALOG` if two have a type of one name. */
+/** One catalog with the types of all, in order. @throws ERR_LANEBUS_CATALOG if two have a type of one name */
 export function mergeEvents<const L extends readonly Catalog[]>(...catalogs: L): Catalog<MergedDefinitions<L>> {
   const types = catalogs.flatMap((catalog) => catalog.description.types);
   return buildCatalog({ types }) as Catalog<MergedDefinitions<L>>;
@@ -146,7 +172,7 @@ function buildCatalog(description: CatalogDescription): Catalog {
 
 const DEFINITION_PROPERTIES = ['priority', 'key', 'payload'];
 
-function describeType(name: string, definition: unknown): CatalogDescription['types'][number] {
+function describeType(name: string, definition: unknown): TypeDescription {
   if (name === '') throw catalogError('an event type has an empty name; accepted: a string of one character or more');
   const label = `event type ${describeValue(name)}`;
   if (!name.isWellFormed())
@@ -171,7 +197,7 @@ function describeType(name: string, definition: unknown): CatalogDescription['ty
   return { name, priority, key: checkedKey(label, key, fields), fields };
 }
 
-type FieldDescriptions = CatalogDescription['types'][number]['fields'];
+type FieldDescriptions = readonly FieldDescription[];
 
 function describePayload(label: string, payload: unknown): FieldDescriptions {
   // `{ __proto__: f64() }` does not define a field: it sets the prototype.
@@ -249,7 +275,7 @@ export function isVariableLength(kind: FieldKind): boolean {
  * Widest first, so that everything is aligned without gaps; equal widths and the variable-length bytes in field order,
  * the latter unaligned and back to back.
  */
-function layOut(description: CatalogDescription['types'][number], index: number): EventType {
+function layOut(description: TypeDescription, index: number): EventType {
   const offsets = new Map<string, number>();
   let end = 0;
   for (const width of [8, 4, 1] as const) {

@@ -18,15 +18,19 @@ export const ErrorCode = {
   LANE_FULL: 'ERR_LANEBUS_LANE_FULL',
   /** Handlers wait for room in each other's full lanes: what one of them publishes is refused, so that the rest go on. */
   DEADLOCK: 'ERR_LANEBUS_DEADLOCK',
-  /** The bus was used before `start`, or `start` was called twice, or the call does not fit the bus's state. */
+  /** The bus does not run yet: the call needs a `start` that has resolved. */
   NOT_STARTED: 'ERR_LANEBUS_NOT_STARTED',
+  /** `start` was called a second time. */
   ALREADY_STARTED: 'ERR_LANEBUS_ALREADY_STARTED',
+  /** The bus was stopped: it takes nothing more, and whoever waited for it is released with this. */
   STOPPED: 'ERR_LANEBUS_STOPPED',
   /** The same handler is subscribed to this type already. */
   DUPLICATE_HANDLER: 'ERR_LANEBUS_DUPLICATE_HANDLER',
-  /** A handler module does not exist, throws on import, or lacks the export. */
+  /** A handler module does not exist. */
   MODULE_NOT_FOUND: 'ERR_LANEBUS_MODULE_NOT_FOUND',
+  /** A handler module throws on import, or is TypeScript that this Node cannot load. */
   MODULE_FAILED: 'ERR_LANEBUS_MODULE_FAILED',
+  /** A handler module lacks the export, or it is no function. */
   EXPORT_NOT_FOUND: 'ERR_LANEBUS_EXPORT_NOT_FOUND',
   /** A handler module's `setup` or `restore` has failed, or has not ended within `startTimeoutMs`. */
   SETUP_FAILED: 'ERR_LANEBUS_SETUP_FAILED',
@@ -38,12 +42,15 @@ export const ErrorCode = {
   THREAD_LOST: 'ERR_LANEBUS_THREAD_LOST',
 } as const;
 
+/** One of the codes. */
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 
 /** The one class of error that Lanebus throws or rejects with. Tell failures apart by `code`. */
 export class LanebusError extends Error {
+  /** What went wrong, for programs; the message is for people. */
   readonly code: ErrorCode;
 
+  /** @param options `cause`: the error behind it. */
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'LanebusError';
@@ -56,8 +63,10 @@ export type ErrorRecord = FailureRecord;
 
 /** A failure that another try would not change: the delivery goes to the dead letters at once. `retryable: false` says the same. */
 export class NonRetryableError extends Error {
+  /** What tells the bus; any thrown object may have it. */
   readonly retryable = false;
 
+  /** @param options `cause`: the error behind it. */
   constructor(message?: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'NonRetryableError';

@@ -2,6 +2,9 @@ import { ErrorCode, LanebusError } from './errors.js';
 import { describeValue } from './refusal.js';
 
 /** What a field can hold. The kind decides how the value is checked, and how it lies in a record. */
+export type FieldKind =
+  'f64' | 'i64' | 'u64' | 'i32' | 'u32' | 'u8' | 'bool' | 'enum' | 'symbol' | 'text' | 'bytes' | 'any';
+
 export const FIELD_KINDS = [
   'f64',
   'i64',
@@ -15,9 +18,7 @@ export const FIELD_KINDS = [
   'text',
   'bytes',
   'any',
-] as const;
-
-export type FieldKind = (typeof FIELD_KINDS)[number];
+] as const satisfies readonly FieldKind[];
 
 /** An enum's value takes one byte of a record. */
 const MAX_ENUM_MEMBERS = 256;
@@ -29,26 +30,30 @@ declare const valueType: unique symbol;
  * its values and exists for the compiler only.
  */
 export interface Field<T = unknown, K extends FieldKind = FieldKind> {
+  /** How its values are checked, and how they lie in a record. */
   readonly kind: K;
   /** The values an enum accepts, in the order of their numbers. */
   readonly members?: readonly string[];
+  /** Whether an event may leave it out. Default false. */
   readonly optional?: boolean;
-  // In a tuple, so that inferring T does not strip its `undefined`.
+  /** For the compiler only, never there: in a tuple, so that inferring T does not strip its `undefined`. */
   readonly [valueType]?: readonly [T];
 }
 
 /** A field that every event has. */
 export interface RequiredField<T = unknown, K extends FieldKind = FieldKind> extends Field<T, K> {
+  /** It is not. */
   readonly optional?: false;
 }
 
 /** A field that an event may leave out. */
 export interface OptionalField<T = unknown, K extends FieldKind = FieldKind> extends Field<T, K> {
+  /** It is. */
   readonly optional: true;
 }
 
 /** The type of a field's values. */
-export type ValueOf<F> = F extends { readonly [valueType]?: readonly [infer T] } ? T : never;
+export type ValueOf<F> = F extends Field<infer T> ? T : never;
 
 /** Any number, with NaN, infinities and -0: 8 bytes. */
 export function f64(): RequiredField<number, 'f64'> {
@@ -85,7 +90,11 @@ export function u64(): RequiredField<bigint, 'u64'> {
   return { kind: 'u64' };
 }
 
-/** One of the given strings: 1 byte. */
+/**
+ * One of the given strings: 1 byte.
+ * @param members 1 to 256 different, well-formed strings.
+ * @throws ERR_LANEBUS_CATALOG for others
+ */
 export function enumOf<const M extends readonly [string, ...string[]]>(
   ...members: M
 ): RequiredField<M[number], 'enum'> {
@@ -122,7 +131,10 @@ export function any<T = unknown>(): RequiredField<T, 'any'> {
   return { kind: 'any' };
 }
 
-/** The field may be left out of an event or be `undefined`. `null` does not count as left out: only `any()` accepts it. */
+/**
+ * The field may be left out of an event or be `undefined`. `null` does not count as left out: only `any()` accepts it.
+ * @throws ERR_LANEBUS_CATALOG for what is no field, or optional already
+ */
 export function optional<T, K extends FieldKind>(field: RequiredField<T, K>): OptionalField<T, K> {
   const problem = fieldProblem(field);
   if (problem !== undefined) throw new LanebusError(ErrorCode.CATALOG, `optional: ${problem}`);

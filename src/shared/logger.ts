@@ -1,9 +1,18 @@
 import { destination, pino, stdSerializers, type Logger as PinoLogger } from 'pino';
 import { ErrorCode, LanebusError } from './errors.js';
 
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+/** The least that is logged; `'silent'` = nothing. */
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
-export type LogLevel = (typeof LOG_LEVELS)[number];
+export const LOG_LEVELS = [
+  'trace',
+  'debug',
+  'info',
+  'warn',
+  'error',
+  'fatal',
+  'silent',
+] as const satisfies readonly LogLevel[];
 
 /** Plain data, so that it crosses to pool threads, where each opens a destination of its own. */
 export interface LoggerOptions {

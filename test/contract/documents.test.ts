@@ -1,7 +1,6 @@
 /** README, CONTRIBUTING and docs say what the code does: their programs run, their tables and names are those of the code. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { createBus, type MetricsSnapshot } from 'lanebus';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { resolveOptions } from '../../src/main/options.js';
@@ -9,22 +8,12 @@ import { resolveSubscribeOptions } from '../../src/main/subscribe-options.js';
 import { defineEvents, isVariableLength } from '../../src/shared/catalog.js';
 import { ErrorCode } from '../../src/shared/errors.js';
 import { FIELD_KINDS, type Field } from '../../src/shared/fields.js';
-import { parsePage, rowsOf, slugOf, tableOf, type Page } from '../support/documents/markdown.js';
-import { CompiledPrograms, programsOf } from '../support/documents/programs.js';
+import { problemsOf } from '../support/documents/commands.js';
+import { rowsOf, slugOf, tableOf } from '../support/documents/markdown.js';
+import { filesBelow, manifest, pageAt, pages, readText, ROOT } from '../support/documents/pages.js';
+import { CompiledPrograms, LANGUAGES, programsOf } from '../support/documents/programs.js';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const pageAt = (path: string): Page => parsePage(path, readFileSync(join(ROOT, path), 'utf8'));
-const filesBelow = (folder: string, ending: RegExp): string[] =>
-  readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((file) => ending.test(file))
-    .map((file) => `${folder}/${file.replaceAll('\\', '/')}`);
-
-const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...filesBelow('docs', /\.md$/)].map(pageAt);
 const readme = pageAt('README.md');
-const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
-  version: string;
-  scripts: Record<string, string>;
-};
 const withoutTicks = (cell: string): string => cell.replaceAll('`', '');
 
 describe('the programs on the pages', () => {
@@ -54,6 +43,26 @@ describe('the programs on the pages', () => {
     if (example === undefined || register === undefined) throw new Error('the README does not show them any more');
     const { stdout } = await compiled.runSource(register, ['--import', './register-tsx.js', 'main.ts']);
     expect(stdout).toBe(example.output);
+  });
+});
+
+describe('the other blocks on the pages', () => {
+  it.each(pages)('are of a kind that is checked, and say why they are not run: $path', ({ path, blocks }) => {
+    for (const { language, noRun, unknown, line } of blocks) {
+      expect(LANGUAGES, `${path}:${line}`).toContain(language);
+      expect(unknown, `${path}:${line}`).toEqual([]);
+      expect(noRun, `${path}:${line}: no-run=REASON`).not.toBe('');
+    }
+  });
+
+  it.each(pages)('are JSON where they say so: $path', ({ path, blocks }) => {
+    for (const { text, line } of blocks.filter(({ language }) => language === 'json')) {
+      expect(() => JSON.parse(text) as unknown, `${path}:${line}`).not.toThrow();
+    }
+  });
+
+  it.each(pages)('are command lines that can be typed: $path', async (page) => {
+    expect(await problemsOf(page)).toEqual([]);
   });
 });
 
@@ -193,7 +202,7 @@ describe('the other tables in the README', () => {
     const bus = createBus(defineEvents({ E: { priority: 30, payload: {} } }), { threads: 1, logger: false });
     bus.subscribe('E', () => undefined);
     const { lanes, subscriptions, threads }: MetricsSnapshot = bus.metrics();
-    const section = /## Metrics\n(.*?)\n## /s.exec(readFileSync(join(ROOT, 'README.md'), 'utf8'))?.[1] ?? '';
+    const section = /## Metrics\n(.*?)\n## /s.exec(readText('README.md'))?.[1] ?? '';
     const [byLane, bySubscription, byThread] = ['Per lane', 'Per subscription', 'Per thread'].map((start, at, all) =>
       section.slice(section.indexOf(start), at + 1 < all.length ? section.indexOf(all[at + 1]) : undefined),
     );
@@ -226,15 +235,6 @@ describe('the names on the pages', () => {
     for (const { target, line } of page.names) {
       if (!/^(src|test|examples|bench|native-bench|docs|\.ci)\/[\w./-]*$/.test(target)) continue;
       expect(existsSync(join(ROOT, target)), `${page.path}:${line}: ${target}`).toBe(true);
-    }
-  });
-
-  it.each(pages)('are those of scripts that exist: $path', (page) => {
-    const shell = page.blocks.filter(({ language }) => language === 'sh').map(({ text }) => text);
-    for (const text of [...shell, ...page.names.map(({ target }) => target)]) {
-      for (const [, script] of text.matchAll(/\bnpm (?:run (?:--\S+ )*)?((?<=run.*)[\w:-]+|start\b|test\b)/g)) {
-        expect(Object.keys(manifest.scripts), page.path).toContain(script);
-      }
     }
   });
 

@@ -7,8 +7,12 @@ export interface CodeBlock {
   readonly language: string;
   /** From `file=NAME` in the info string: the block is a file of its section's program. */
   readonly file: string | undefined;
-  /** `signature` in the info string: compiled, never run. */
-  readonly signature: boolean;
+  /** From `declaration=NAME`: the block is a built declaration, and compared with it (interface-page.ts). */
+  readonly declaration: string | undefined;
+  /** From `no-run=REASON`: the block is compiled, never run. */
+  readonly noRun: string | undefined;
+  /** Other words of the info string: mistyped ones, that is. */
+  readonly unknown: readonly string[];
   readonly text: string;
   /** Line of the page on which the code starts, from 1. */
   readonly line: number;
@@ -38,6 +42,7 @@ export interface Page {
 }
 
 const FENCE = '```';
+const INFO_WORDS = ['file', 'declaration', 'no-run'];
 
 export function parsePage(path: string, source: string): Page {
   const blocks: CodeBlock[] = [];
@@ -53,11 +58,14 @@ export function parsePage(path: string, source: string): Page {
     if (text.startsWith(FENCE)) {
       const end = lines.findIndex((line, index) => index > at && line === FENCE);
       if (end < 0) throw new Error(`${path}:${at + 1}: a code block that is not closed`);
-      const info = text.slice(FENCE.length).trim().split(/\s+/);
+      const [language, ...words] = text.slice(FENCE.length).trim().split(/\s+/);
+      const said = new Map(words.map((word): [string, string | undefined] => [word.split('=')[0], word.split('=')[1]]));
       blocks.push({
-        language: info[0],
-        file: info.find((word) => word.startsWith('file='))?.slice('file='.length),
-        signature: info.includes('signature'),
+        language,
+        file: said.get('file'),
+        declaration: said.get('declaration'),
+        noRun: said.has('no-run') ? (said.get('no-run') ?? '') : undefined,
+        unknown: [...said.keys()].filter((word) => !INFO_WORDS.includes(word)),
         text: `${lines.slice(at + 1, end).join('\n')}\n`,
         line: at + 2,
         section: headings.at(-1) ?? '',

@@ -15,7 +15,7 @@ export interface Program {
   readonly name: string;
   /** Its own files and those from above it, by name. */
   readonly files: ReadonlyMap<string, CodeBlock>;
-  /** The file to run; undefined for signatures. */
+  /** The file to run; undefined for what is compiled only. */
   readonly entry: string | undefined;
   /** What it prints, where the page shows that. */
   readonly output: string | undefined;
@@ -24,8 +24,10 @@ export interface Program {
   readonly page: string;
 }
 
-const CODE_LANGUAGES = ['ts', 'js'];
+const CODE_LANGUAGES = ['ts', 'mts', 'js', 'mjs'];
 const OUTPUT_LANGUAGE = 'text';
+/** What a page may have code blocks of: each has a check. */
+export const LANGUAGES = [...CODE_LANGUAGES, OUTPUT_LANGUAGE, 'sh', 'json'];
 /** A program of a page is done in a second or two; one that something keeps alive is ended here, and fails. */
 const LIMIT_MS = 20_000;
 
@@ -37,14 +39,14 @@ export function programsOf({ path, blocks }: Page): Program[] {
     programs.push({
       name: `${path}:${block.line}`,
       files,
-      entry: block.signature ? undefined : entry,
+      entry: block.noRun === undefined ? entry : undefined,
       output: next?.language === OUTPUT_LANGUAGE && next.section === block.section ? next.text : undefined,
       folder: join(path.replace(/[^A-Za-z0-9]+/g, '-'), String(block.line)),
       page: path,
     });
   };
   for (const block of blocks) {
-    if (!CODE_LANGUAGES.includes(block.language)) continue;
+    if (!CODE_LANGUAGES.includes(block.language) || block.declaration !== undefined) continue;
     if (block.file === undefined) {
       const entry = `block.${block.language}`;
       add(entry, block, new Map([...above, [entry, block]]));
@@ -119,8 +121,8 @@ export class CompiledPrograms {
 
   /** Runs a program as compiled. @returns What it printed. Rejects unless it ends by itself with exit code 0. */
   async run({ folder, entry }: Program): Promise<{ stdout: string; stderr: string }> {
-    if (entry === undefined) throw new Error('a signature cannot be run');
-    return runNode([entry.replace(/\.ts$/, '.js')], join(this.#compiled, folder));
+    if (entry === undefined) throw new Error('it is compiled only');
+    return runNode([entry.replace(/\.(m?)ts$/, '.$1js')], join(this.#compiled, folder));
   }
 
   /** Runs a file of a program as written. */
