@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict';
 
 const EVENTS = 10_000;
-const BACKENDS = ['parallel'];
 
 export async function smoke(lanebus, handlerModule, how) {
   const wanted = process.env.SMOKE_NODE_MAJOR;
   assert.equal(process.versions.node.split('.')[0], wanted, `this is Node ${process.version}, not ${wanted}`);
-  for (const backend of BACKENDS) await run(lanebus, handlerModule, backend);
-  process.stdout.write(`${how}: passed on Node ${process.version} with ${BACKENDS.join(' and ')}\n`);
+  const backends = Object.keys(lanebus.backends);
+  assert.deepEqual(backends, ['parallel', 'inline']);
+  for (const backend of backends) await run(lanebus, handlerModule, backend);
+  process.stdout.write(`${how}: passed on Node ${process.version} with ${backends.join(' and ')}\n`);
 }
 
 async function run({ createBus, defineEvents, f64, symbol, u32, workerHandlers }, handlerModule, backend) {
@@ -18,7 +19,7 @@ async function run({ createBus, defineEvents, f64, symbol, u32, workerHandlers }
     END: { priority: 30, payload: {} },
     TOTAL: { priority: 20, payload: { count: u32(), sum: f64() } },
   });
-  const bus = createBus(catalog, { threads: 2, logger: false });
+  const bus = createBus(catalog, { backend, threads: 2, logger: false });
   const totals = [];
   bus.subscribe('TOTAL', (total) => {
     totals.push(total);

@@ -1,16 +1,15 @@
 // As app.mts, in CommonJS.
 import { pathToFileURL } from 'node:url';
-import { createBus, defineEvents, u32, workerHandlers } from 'lanebus';
+import { type BusOptions, createBus, defineEvents, u32, workerHandlers } from 'lanebus';
 
 export const catalog = defineEvents({
   NUMBER: { priority: 30, payload: { n: u32() } },
   SQUARE: { priority: 20, payload: { n: u32() } },
 });
 
-async function main(): Promise<void> {
-  const bus = createBus(catalog, { threads: 1, logger: false });
-  const handlers = pathToFileURL(require.resolve('./handlers.cjs'));
-  const { square } = workerHandlers<typeof import('./handlers.cjs')>(handlers);
+async function run(backend: BusOptions['backend']): Promise<void> {
+  const bus = createBus(catalog, { backend, threads: 1, logger: false });
+  const { square } = workerHandlers<typeof import('./handlers.cjs')>(pathToFileURL(require.resolve('./handlers.cjs')));
   bus.subscribe('NUMBER', square);
   bus.subscribe('SQUARE', ({ n }) => {
     if (n !== 49) throw new Error(`7 squared is not ${n}`);
@@ -20,9 +19,10 @@ async function main(): Promise<void> {
   await bus.drain();
   const published = bus.metrics().lanes['signal']?.published;
   const failed = bus.deadLetters.count();
-  if (published !== 1 || failed !== 0) throw new Error(`published ${published}, failed ${failed}`);
+  if (published !== 1 || failed !== 0) throw new Error(`${backend}: published ${published}, failed ${failed}`);
   await bus.stop();
-  process.stdout.write(`TypeScript, CommonJS: passed on Node ${process.version}\n`);
 }
 
-void main();
+void run('parallel')
+  .then(() => run('inline'))
+  .then(() => process.stdout.write(`TypeScript, CommonJS: passed on Node ${process.version}\n`));

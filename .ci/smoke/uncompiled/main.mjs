@@ -16,8 +16,8 @@ const catalog = defineEvents({
   DONE: { priority: 20, payload: { n: u32() } },
 });
 
-async function works(file, execArgv) {
-  const bus = createBus(catalog, { threads: 1, logger: false, execArgv });
+async function works(file, execArgv, backend = 'parallel') {
+  const bus = createBus(catalog, { backend, threads: 1, logger: false, ...(backend === 'parallel' && { execArgv }) });
   const results = [];
   bus.subscribe('JOB', workerHandlers(urlOf(file)).onJob);
   bus.subscribe('DONE', ({ n }) => void results.push(n));
@@ -32,8 +32,8 @@ async function works(file, execArgv) {
 }
 
 /** @param parts What the one line must say, in this order. */
-async function isRefused(file, ...parts) {
-  const error = await works(file, []).then(
+async function isRefused(file, backend, ...parts) {
+  const error = await works(file, [], backend).then(
     () => assert.fail(`${file} was loaded`),
     (caught) => caught,
   );
@@ -47,19 +47,23 @@ async function isRefused(file, ...parts) {
   assert.ok(!error.message.includes('\n'));
 }
 
-if (STRIPS_TYPES) {
-  await works('./typed.ts', []);
-  await works('./imports-typed.mjs', []);
-  await isRefused('./enum.ts', 'TypeScript enum is not supported', WAYS_OUT);
-  await works('./enum.ts', TSX);
-} else {
-  await isRefused(
-    './typed.ts',
-    `is TypeScript, which Node ${process.version} does not load by itself`,
-    WAYS_OUT,
-    NEWER_NODE,
-  );
-  await isRefused('./imports-typed.mjs', /imports TypeScript \(.*\/uncompiled\/typed\.ts\)/, WAYS_OUT, NEWER_NODE);
+for (const backend of ['parallel', 'inline']) {
+  if (STRIPS_TYPES) {
+    await works('./typed.ts', [], backend);
+    await works('./imports-typed.mjs', [], backend);
+    await isRefused('./enum.ts', backend, 'TypeScript enum is not supported', WAYS_OUT);
+  } else {
+    const refusal = `which Node ${process.version} does not load by itself`;
+    await isRefused('./typed.ts', backend, 'is TypeScript', refusal, WAYS_OUT, NEWER_NODE);
+    await isRefused(
+      './imports-typed.mjs',
+      backend,
+      /imports TypeScript \(.*\/uncompiled\/typed\.ts\)/,
+      refusal,
+      WAYS_OUT,
+    );
+  }
 }
+if (STRIPS_TYPES) await works('./enum.ts', TSX);
 await works('./enum.ts', REGISTER_TSX);
 process.stdout.write(`TypeScript handler files: passed on Node ${process.version}\n`);
