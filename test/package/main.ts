@@ -76,7 +76,9 @@ function fileProblems(): string[] {
     });
   const wanted = new Set(['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', ...below('docs'), ...built]);
   return [
-    ...[...inside].filter((path) => !wanted.has(path)).map((path) => `${path} should not be in the package`),
+    ...[...inside]
+      .filter((path) => !wanted.has(path))
+      .map((path) => `${path} should not be in the package (if it is from an older build: npm run prepack)`),
     ...[...wanted].filter((path) => !inside.has(path)).map((path) => `${path} is missing in the package`),
   ];
 }
