@@ -97,20 +97,25 @@ function dependencyProblems(): string[] {
   return [...unknown, ...idle.map((name) => `${name} is a dependency that nothing imports`)];
 }
 
-/** A peer is optional: neither the main entry nor the pool's threads come to it, by whatever way. */
+/** A peer is optional: only the entry that has its name comes to it, by whatever way. */
 function peerProblems(): string[] {
-  const entry = manifest.exports['.'];
-  const reached = new Set([posix.normalize(typeof entry === 'string' ? entry : entry.default), WORKER]);
-  for (const path of reached) {
-    for (const name of programs.get(path) ?? []) {
-      if (name.startsWith('.')) reached.add(posix.join(posix.dirname(path), name));
+  const entries = Object.entries(manifest.exports).flatMap(([name, entry]) =>
+    typeof entry === 'string' ? [] : [[name, posix.normalize(entry.default)]],
+  );
+  return [...entries, ['the pool', WORKER]].flatMap(([entry, file]) => {
+    const reached = new Set([file]);
+    const problems: string[] = [];
+    for (const path of reached) {
+      const specifiers = programs.get(path);
+      if (specifiers === undefined) problems.push(`${path} is imported, but not in the package`);
+      for (const name of specifiers ?? []) {
+        if (name.startsWith('.')) reached.add(posix.join(posix.dirname(path), name));
+        const isPeer = packageOf(name) in manifest.peerDependencies;
+        if (isPeer && !entry.includes(name))
+          problems.push(`${path}, which ${entry} needs, imports the optional ${name}`);
+      }
     }
-  }
-  return [...reached].flatMap((path) => {
-    const specifiers = programs.get(path);
-    if (specifiers === undefined) return [`${path} is imported, but not in the package`];
-    const peers = specifiers.filter((name) => packageOf(name) in manifest.peerDependencies);
-    return peers.map((name) => `${path}, which the main entry needs, imports the optional ${name}`);
+    return problems;
   });
 }
 
