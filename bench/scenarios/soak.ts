@@ -4,7 +4,7 @@
  */
 import type { Measurement, Scenario } from '../scenario.js';
 
-export const SAMPLE_INTERVAL_MS = 100;
+const SAMPLE_INTERVAL_MS = 100;
 const SETTLED_AFTER_MS = 1_000;
 const ALLOWED_DEVIATION = 0.1;
 

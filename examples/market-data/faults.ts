@@ -16,7 +16,7 @@ export const RETRY = { attempts: 3, backoffMs: 5, jitter: 0.5 } as const;
 /** Where the letters of the last run with --faults are. */
 export const LETTERS = join(tmpdir(), 'lanebus-market-data-letters');
 
-export class InjectedFault extends Error {
+class InjectedFault extends Error {
   readonly code = 'E_INJECTED';
 
   constructor(source: Source, attempt: number) {

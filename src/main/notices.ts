@@ -7,7 +7,7 @@ import { didYouMean, problem, throwProblems } from './option-checks.js';
 type Name = keyof BusNotices;
 
 /** All that a bus tells of. */
-export const NOTICES = Object.keys({
+const NOTICES = Object.keys({
   threadRestarted: 0,
   handlerOverran: 0,
   deadLetter: 0,

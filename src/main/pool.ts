@@ -60,8 +60,13 @@ export class Pool {
       });
     });
     const died = new Promise<LanebusError>((resolve) => {
+      let cause: unknown;
+      starting?.once('error', (error: unknown) => {
+        cause = error;
+      });
       starting?.once('exit', () => {
-        resolve(new ThreadDied(`${name} ended before it had started`));
+        const why = cause instanceof Error ? `: ${cause.message.split('\n', 1)[0]}` : '';
+        resolve(new ThreadDied(`${name} ended before it had started${why}`, { cause }));
       });
     });
     const started = await inTime(Promise.race([ready, failed, died]), this.#startTimeoutMs, `${name} did not start`);

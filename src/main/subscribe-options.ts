@@ -35,7 +35,7 @@ export interface ResolvedSubscribeOptions extends ResolvedFailureOptions {
   readonly maxCheckpointBytes: number;
 }
 
-export const MAX_CONCURRENCY = 1024;
+const MAX_CONCURRENCY = 1024;
 const DEFAULTS = {
   threads: 1,
   concurrency: 1,

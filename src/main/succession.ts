@@ -5,6 +5,7 @@
  * decided but not written (`recover`, `repair`), seeds fresh blocks, and starts a successor on them. The old blocks are
  * never written again; the lanes among them are read until they are drained, then their index is free for another.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RestartReason } from '../shared/api.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
 import { repair } from '../shared/lane.js';
@@ -239,7 +240,7 @@ export class Succession {
       } catch (error) {
         if (!(error instanceof ThreadDied) || attempt === FIRST_STARTS || this.#closing) throw error;
         this.#log.error({ thread: slot.index, err: error }, 'a thread has died while it started, trying again');
-        await after(backOffMs(attempt) + 1, () => undefined);
+        await sleep(backOffMs(attempt) + 1); // keeps the process alive: somebody awaits `start`, and no thread runs
       }
     }
   }

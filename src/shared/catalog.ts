@@ -4,7 +4,7 @@ import { describeValue, didYouMean, listNames } from './refusal.js';
 
 /** The number of a type takes 11 bits of a record's header; 0 marks padding, and one more marks gap notices. */
 export const MAX_TYPES = 2046;
-export const MAX_PRIORITY = 1_000_000;
+const MAX_PRIORITY = 1_000_000;
 
 /** The fields of an event type, by name; any name but `type`, which every event has. */
 export type Payload = Readonly<Record<string, Field>>;

@@ -24,7 +24,7 @@ const STATE_MASK = 3;
 const PROBER_SHIFT = STATE_SHIFT + 2;
 const NOBODY = 0;
 
-export const CIRCUIT_STATES = ['closed', 'open', 'halfOpen', 'probing'] as const;
+const CIRCUIT_STATES = ['closed', 'open', 'halfOpen', 'probing'] as const;
 export type CircuitState = (typeof CIRCUIT_STATES)[number];
 
 const CLOSED = 0;

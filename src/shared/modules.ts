@@ -2,6 +2,8 @@
  * Handler modules as a thread finds them: the handler, and what a module may export beside it for its life on the
  * thread. Each is imported once, however many of its exports are used.
  */
+import { existsSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
 import type { SetupInfo, WorkerHandler } from '../shared/api.js';
 import { ErrorCode, LanebusError } from '../shared/errors.js';
 import type { AnyHandler } from '../shared/subscription.js';
@@ -60,30 +62,34 @@ function required(module: string, exports: Record<string, unknown>, exportName: 
     `handler module ${module}: export "${exportName}" ${kind}${why}; exported functions: ${functions.join(', ') || 'none'}`,
   );
 }
+
 function importError(module: string, error: unknown): LanebusError {
   const { code, message, url } = error as { code?: string; message?: string; url?: string };
   const text = message ?? String(error);
-  // A module that the handler imports may be missing too: only the handler's own address is "not found".
-  const isHandler = url === module || (url === undefined && text.includes(new URL(module).pathname));
+  // A module that the handler imports may be missing too, without an address if it is a package or is required.
+  const isHandler = url === module || (url === undefined && !existsSync(new URL(module)));
   if ((code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') && isHandler) {
     return new LanebusError(ErrorCode.MODULE_NOT_FOUND, `handler module ${module} does not exist`, { cause: error });
   }
-  if (code === 'ERR_UNKNOWN_FILE_EXTENSION') {
-    return new LanebusError(
-      ErrorCode.MODULE_FAILED,
-      `handler module ${module} is TypeScript, which Node ${process.version} cannot load by itself: ` +
-        'compile it, use Node 22.18 or later, or start Node 22 with "--import tsx" (on Node 20 that does not reach threads)',
-      { cause: error },
-    );
-  }
   const name = error instanceof Error ? error.name : 'Error';
-  return new LanebusError(
-    ErrorCode.MODULE_FAILED,
-    `handler module ${module} failed on import: ${name}: ${oneLine(text)}`,
-    {
-      cause: error,
-    },
-  );
+  const problem = typeScriptProblem(module, code, text) ?? `failed on import: ${name}: ${oneLine(text)}`;
+  return new LanebusError(ErrorCode.MODULE_FAILED, `handler module ${module} ${problem}`, { cause: error });
+}
+
+const WITH_TSX = 'start Node with "--import" and a file that registers tsx (README, "TypeScript handler files")';
+
+/** What to say of TypeScript that this Node does not load; undefined for any other failure. */
+function typeScriptProblem(module: string, code: string | undefined, text: string): string | undefined {
+  // No error but this one names its file, which need not be the handler's own.
+  const file = code === 'ERR_UNKNOWN_FILE_EXTENSION' ? /"\.[cm]?ts" for (.+)$/.exec(text)?.[1] : undefined;
+  if (file !== undefined) {
+    const what = pathToFileURL(file).href === module ? 'is TypeScript' : `imports TypeScript (${file})`;
+    return `${what}, which Node ${process.version} does not load by itself: compile it, ${WITH_TSX}, or use Node 22.18 or later`;
+  }
+  if (code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX' || code === 'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING') {
+    return `is, or imports, TypeScript of which Node can not just strip the types (${oneLine(text)}): compile it, or ${WITH_TSX}`;
+  }
+  return undefined;
 }
 
 function oneLine(text: string): string {

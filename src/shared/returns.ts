@@ -34,7 +34,7 @@ import { Parker, ring } from './parking.js';
 import { distance } from './sequence.js';
 
 /** Why a delivery goes back. The first four are failures. */
-export const RETURN_REASONS = [
+const RETURN_REASONS = [
   'failed',
   'final',
   'undecodable',

@@ -5,17 +5,7 @@ import { type GraphPlan, planGraph, range, type SubscriptionPlan } from '../supp
 import { SeededRandom } from '../support/random.js';
 
 /** How a handler ends its thread, or holds it up. */
-export const WAYS = [
-  'exit',
-  'timer',
-  'rejection',
-  'overflow',
-  'loop',
-  'loop later',
-  'never',
-  'memory',
-  'native',
-] as const;
+const WAYS = ['exit', 'timer', 'rejection', 'overflow', 'loop', 'loop later', 'never', 'memory', 'native'] as const;
 export type Way = (typeof WAYS)[number];
 
 /** One delivery in so many has a fault of its own; of those with memory in so many more, because it takes a second. */

@@ -27,7 +27,7 @@ const REPEATS = 4;
 
 const killed = new WeakSet<Worker>();
 /** Every thread of the process that lives. */
-export const living = new Set<Worker>();
+const living = new Set<Worker>();
 process.on('worker', (worker) => {
   living.add(worker);
   worker.once('exit', () => living.delete(worker));

@@ -79,7 +79,7 @@ export function expectExact({ subscriptions }: Pick<MetricsSnapshot, 'subscripti
   }
 }
 
-export function outcomesOf({ processed, failed, timedOut, conflated, discarded, filtered }: Ledger): number {
+function outcomesOf({ processed, failed, timedOut, conflated, discarded, filtered }: Ledger): number {
   return processed + failed + timedOut + conflated + discarded + filtered;
 }
 

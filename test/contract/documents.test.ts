@@ -1,5 +1,5 @@
 /** README, CONTRIBUTING and docs say what the code does: their programs run, their tables and names are those of the code. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createBus, type MetricsSnapshot } from 'lanebus';
 import { beforeAll, describe, expect, it } from 'vitest';

@@ -28,6 +28,18 @@ const CASES: readonly [what: string, handler: WorkerHandler<Handlers['onTick']>,
     /^handler module file:.*\/imports-missing\.js failed on import: .*not-there\.js/,
   ],
   [
+    'a module that imports a package that is not installed',
+    broken('imports-missing-package'),
+    'MODULE_FAILED',
+    /^handler module file:.*\/imports-missing-package\.js failed on import: .*'not-installed'/,
+  ],
+  [
+    'a module that requires a missing one',
+    broken('requires-missing'),
+    'MODULE_FAILED',
+    /^handler module file:.*\/requires-missing\.js failed on import: .*not-there\.cjs/,
+  ],
+  [
     'a module that throws on import',
     broken('throws'),
     'MODULE_FAILED',

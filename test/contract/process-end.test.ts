@@ -14,6 +14,10 @@ describe('a process ends by itself, without an error and without an unneeded wai
     ['stop without start', { drained: true, discarded: 0 }],
     ['never start', { state: 'created' }],
     ['a start that fails', { code: 'ERR_LANEBUS_MODULE_NOT_FOUND', state: 'stopped' }],
+    [
+      'a start whose threads die',
+      { code: 'ERR_LANEBUS_THREAD_LOST', message: 'pool thread 1 ended before it had started: no luck' },
+    ],
     ['blocked publishers with a long limit', { releasedPublishers: 1, blocked: 'ERR_LANEBUS_STOPPED' }],
     ['admitted publishers with a long limit', { drained: true, discarded: 0, releasedPublishers: 0 }],
     ['a hung thread', { drained: false, discarded: 1 }],

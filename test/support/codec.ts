@@ -6,7 +6,7 @@ import { SymbolReader, SymbolWriter, type SymbolTableViews } from '../../src/sha
 const UNTOUCHED = 0xa5;
 
 /** A piece of shared memory that hands out one record at a time and notices every byte written outside of it. */
-export class GuardedSink implements RecordSink {
+class GuardedSink implements RecordSink {
   readonly memory: Memory;
   /** Payload sizes claimed so far. */
   readonly claims: number[] = [];

@@ -16,7 +16,7 @@ const START = 1;
 const NONE = -1;
 
 /** What the publisher was told. `untold`: its promise says no more than "published or dropped", or it did not look. */
-export const TOLD = ['untold', 'published', 'dropped', 'rejected', 'deadlocked', 'misinformed'] as const;
+const TOLD = ['untold', 'published', 'dropped', 'rejected', 'deadlocked', 'misinformed'] as const;
 export type Told = (typeof TOLD)[number];
 
 export interface Offer {

@@ -8,10 +8,10 @@
  */
 import { SeededRandom } from '../random.js';
 
-export const POLICIES = ['block', 'spill', 'dropNewest', 'reject'] as const;
-export const KEY_KINDS = ['symbol', 'text', 'enum', 'i32', 'u32', 'u8', 'f64', 'i64', 'u64'] as const;
+const POLICIES = ['block', 'spill', 'dropNewest', 'reject'] as const;
+const KEY_KINDS = ['symbol', 'text', 'enum', 'i32', 'u32', 'u8', 'f64', 'i64', 'u64'] as const;
 /** Export names of the handler module are numbered up to this. */
-export const MAX_SUBSCRIPTIONS = 9;
+const MAX_SUBSCRIPTIONS = 9;
 export const MAX_KEYS = 12;
 /** Events derive from events that derive from events, and no further. */
 export const MAX_DEPTH = 3;

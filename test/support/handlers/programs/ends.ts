@@ -63,6 +63,17 @@ const ways: Readonly<Record<string, () => Promise<unknown>>> = {
     bus.subscribe('TICK', handlers.quiet);
     return Promise.resolve({ state: bus.metrics().state });
   },
+  async 'a start whose threads die'() {
+    // Before they are asked anything, so that nothing but the bus keeps the process alive between two tries.
+    const execArgv = ['--import', 'data:text/javascript,throw new Error("no luck\\nat all")'];
+    const bus = createBus(catalog, { threads: 1, logger: false, execArgv });
+    bus.subscribe('TICK', handlers.quiet);
+    const { code, message } = await bus.start().then(
+      () => ({ code: 'started', message: '' }),
+      (error: unknown) => error as { code: string; message: string },
+    );
+    return { code, message };
+  },
   async 'a start that fails'() {
     const bus = createBus(catalog, { threads: 2, logger: false });
     bus.subscribe('TICK', handlers.quiet);

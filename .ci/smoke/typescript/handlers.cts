@@ -1,0 +1,5 @@
+import type { HandlerFunction } from 'lanebus';
+import type { catalog } from './app.cjs';
+
+export const square: HandlerFunction<typeof catalog, 'NUMBER'> = ({ n }, context) =>
+  context.publish({ type: 'SQUARE', n: n * n });
