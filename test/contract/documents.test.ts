@@ -240,9 +240,14 @@ describe('the names on the pages', () => {
 
   it('CONTRIBUTING has every source file once', () => {
     const contributing = pageAt('CONTRIBUTING.md');
-    const listed = ['src/main', 'src/shared', 'src/workers', 'src/cli'].flatMap((folder) =>
-      tableOf(contributing, folder).rows.map(([file]) => `${folder}/${withoutTicks(file)}`),
-    );
+    const listed = [
+      'src/main',
+      'src/shared',
+      'src/workers',
+      'src/cli',
+      'src/testing',
+      'src/testing/conformance',
+    ].flatMap((folder) => tableOf(contributing, folder).rows.map(([file]) => `${folder}/${withoutTicks(file)}`));
     expect(listed.sort()).toEqual(filesBelow('src', /\.[cm]?ts$/).sort());
   });
 
