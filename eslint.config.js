@@ -36,6 +36,11 @@ export default tseslint.config(
   forbid(['src/main/**'], '/workers/', 'main must not import workers (main → shared ← workers)'),
   forbid(['src/workers/**'], '/main/', 'workers must not import main (main → shared ← workers)'),
   forbid(
+    ['src/testing/conformance/**'],
+    '/(shared|workers|cli)/|/main/(?!index\\.js$)',
+    'the conformance suite knows the public interface only: import from main/index.js',
+  ),
+  forbid(
     ['examples/**', 'bench/**'],
     '/src/|/dist/',
     'examples and benches use the public package only: import from "lanebus"',

@@ -270,6 +270,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
     this.#state = 'stopping';
     const releasedPublishers = engine.outbox.close(stoppedError('publish'));
     const drained = wasRunning ? (await this.#drain(timeoutMs)).drained : true;
+    engine.outbox.refuse(stoppedError('publish'));
     this.#watchdog?.stop();
     clearInterval(this.#metricsTimer);
     await this.#incarnations.stop(this.#options.graceMs);

@@ -60,6 +60,8 @@ export class Outbox {
   #lastRoute: Route | undefined;
   /** Set while the bus takes nothing; thrown as it is. */
   #refusal: LanebusError | undefined;
+  /** Whether what handlers publish is taken all the same. */
+  #admitsDerived = false;
 
   constructor(
     catalog: Catalog,
@@ -133,6 +135,7 @@ export class Outbox {
           return 'published';
         case 'block':
         case 'reject':
+          if (!admission.idle) route.encode(event as object, this.#scratch.for(admission.lane));
           admission.count('REJECTED_F64', 1);
           return 'full';
       }
@@ -211,6 +214,7 @@ export class Outbox {
   /** Takes no events until `open`: whoever publishes gets the error. */
   refuse(error: LanebusError): void {
     this.#refusal = error;
+    this.#admitsDerived = false;
     this.#lastRoute = undefined;
   }
 
@@ -218,9 +222,13 @@ export class Outbox {
     this.#refusal = undefined;
   }
 
-  /** Takes no more events; waiting publishers are released with the error. @returns How many were waiting. */
+  /**
+   * Takes no more events, but for those of deliveries that were owed before, until `refuse`; waiting publishers are released
+   * with the error. @returns How many were waiting.
+   */
   close(error: LanebusError): number {
     this.refuse(error);
+    this.#admitsDerived = true;
     return this.#admissions.reduce((sum, admission) => sum + admission.release(error), 0);
   }
 
@@ -257,11 +265,12 @@ export class Outbox {
   }
 
   #newRoute(event: unknown, type: unknown): Route {
-    if (this.#refusal !== undefined) throw this.#refusal;
+    if (this.#refusal !== undefined && !(this.#admitsDerived && this.#deriving !== undefined)) throw this.#refusal;
     if (typeof event !== 'object' || event === null) {
       throw new LanebusError(ErrorCode.INVALID_EVENT, `event is ${String(event)}: expected an object with a "type"`);
     }
     const route = this.#routes.get(type) ?? this.#makeRoute(type);
+    if (this.#refusal !== undefined) return route; // for this one only: the next one may be refused
     this.#lastType = type;
     this.#lastRoute = route;
     return route;
@@ -314,6 +323,8 @@ export class Outbox {
       admission.lane.commit(typeIndex);
       return true;
     }
+    // A bad event is refused, whatever the room: while the lane is behind a gap nothing has looked at it yet.
+    if (!admission.idle) encode(event as object, this.#scratch.for(admission.lane));
     admission.drop(typeIndex);
     return false;
   }

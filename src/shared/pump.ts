@@ -47,7 +47,7 @@ interface Group {
   next: number;
   /** More urgent groups whose lanes do not bump BELL: to be looked at after every event. */
   readonly guards: Group[];
-  /** Deliveries of this thread, and the time, when this group last had its turn or nothing to do. */
+  /** Deliveries of this thread, and the time, when this group last had its turn or no news. */
   servedAt: number;
   servedMs: number;
 }
@@ -245,11 +245,12 @@ export class Pump implements BurstControl {
     this.#allowed = Math.min(BURST, events);
     for (const group of this.#groups) {
       const waited = this.#delivered - group.servedAt;
-      if (waited === 0 || !hasWork(group)) {
+      // News that a subscription in flight keeps from running waits too: else an async handler would starve its own lanes.
+      if (waited === 0 || !hasNews(group)) {
         group.servedAt = this.#delivered;
         group.servedMs = time;
       } else if (waited >= events || time - group.servedMs >= ms) {
-        starving = group;
+        if (hasWork(group)) starving = group;
       } else {
         this.#allowed = Math.min(this.#allowed, events - waited);
       }
@@ -313,6 +314,10 @@ export class Pump implements BurstControl {
 /** News of a lane without records: a publisher has found it full. It rings after it has said so, as after a commit. */
 function isAwaited(group: Group): boolean {
   return group.readers.some((reader) => reader.isAwaited);
+}
+
+function hasNews(group: Group): boolean {
+  return group.readers.some((reader) => reader.hasNews);
 }
 
 function hasWork(group: Group): boolean {

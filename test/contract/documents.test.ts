@@ -1,5 +1,5 @@
 /** README, CONTRIBUTING and docs say what the code does: their programs run, their tables and names are those of the code. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createBus, type MetricsSnapshot } from 'lanebus';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -240,9 +240,11 @@ describe('the names on the pages', () => {
 
   it('CONTRIBUTING has every source file once', () => {
     const contributing = pageAt('CONTRIBUTING.md');
-    const folders = readdirSync(join(ROOT, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    const listed = folders.flatMap(({ name }) =>
-      tableOf(contributing, `src/${name}`).rows.map(([file]) => `src/${name}/${withoutTicks(file)}`),
+    const folders = ['main', 'shared', 'workers', 'cli', 'catalogs', 'testing', 'testing/conformance'].map(
+      (name) => `src/${name}`,
+    );
+    const listed = folders.flatMap((folder) =>
+      tableOf(contributing, folder).rows.map(([file]) => `${folder}/${withoutTicks(file)}`),
     );
     expect(listed.sort()).toEqual(filesBelow('src', /\.[cm]?ts$/).sort());
   });
