@@ -263,6 +263,27 @@ describe('stop', () => {
     expect(await bus.drain({ timeoutMs: 500 })).toMatchObject({ drained: true, pending: 0 });
   });
 
+  it('takes what handlers on its own thread publish while it drains, and nothing else, of the same type either', async () => {
+    const bus = newBus();
+    const refused: unknown[] = [];
+    const stopping = latch();
+    bus.subscribe('TICK', async ({ n }, context) => {
+      if (n === 0) await stopping.opened;
+      if (n >= 3) return;
+      await context.publish(tick(n + 1));
+      await bus.publish(tick(100)).catch((error: unknown) => refused.push(error)); // the type that was just taken
+    });
+    await bus.start();
+    await bus.publish(tick(0));
+    await turn();
+    const stopped = bus.stop();
+    stopping.open();
+    const report = await stopped;
+    expect(report).toMatchObject({ drained: true, discarded: 0 });
+    expect(report.subscriptions[0]).toMatchObject({ owed: 4, processed: 4, exact: true });
+    expect(refused).toMatchObject([1, 2, 3].map(() => ({ code: 'ERR_LANEBUS_STOPPED' })));
+  });
+
   it('is what `await using` does at the end of a block', async () => {
     const bus = newBus();
     const subscription = bus.subscribe('TICK', handlers.quiet);
