@@ -20,8 +20,10 @@ interface OwnEvents {
 /** The event types of a catalog that an emitter can emit and listen to. */
 export type EmitterTypeOf<C extends Catalog> = Exclude<TypeOf<C>, keyof OwnEvents>;
 
+/** What an emitter has listeners for: those types, and its own `'error'`, `'newListener'` and `'removeListener'`. */
 export type EmitterNameOf<C extends Catalog> = EmitterTypeOf<C> | keyof OwnEvents;
 
+/** A listener of an event, or of one of the emitter's own. What it returns is not used. */
 export type EmitterListener<C extends Catalog, N extends EmitterNameOf<C>> = N extends keyof OwnEvents
   ? (...args: OwnEvents[N]) => void
   : (event: EventOf<C, Extract<N, TypeOf<C>>>) => void;
@@ -42,34 +44,47 @@ export interface BusEventEmitter<C extends Catalog> {
    * running bus, what other threads publish from a moment later. @throws ERR_LANEBUS_UNKNOWN_TYPE; ERR_LANEBUS_STOPPED
    */
   on<N extends EmitterNameOf<C>>(name: N, listener: EmitterListener<C, N>): this;
+  /** Is `on`. */
   addListener<N extends EmitterNameOf<C>>(name: N, listener: EmitterListener<C, N>): this;
+  /** Adds a listener in front of the others. */
   prependListener<N extends EmitterNameOf<C>>(name: N, listener: EmitterListener<C, N>): this;
+  /** Adds a listener that is taken away before its first event is told to it. */
   once<N extends EmitterNameOf<C>>(name: N, listener: EmitterListener<C, N>): this;
+  /** Adds such a listener in front of the others. */
   prependOnceListener<N extends EmitterNameOf<C>>(name: N, listener: EmitterListener<C, N>): this;
   /** Takes the newest of its entries away. With a name's last listener its subscription ends: what waits is `discarded`. */
   off<N extends EmitterNameOf<C>>(name: N, listener: EmitterListener<C, N>): this;
+  /** Is `off`. */
   removeListener<N extends EmitterNameOf<C>>(name: N, listener: EmitterListener<C, N>): this;
+  /** Takes all listeners of a name away, or of all names. */
   removeAllListeners(name?: EmitterNameOf<C>): this;
   /**
-   * Offers an event to the bus, for everybody who is subscribed there, and never waits. Own events (`'error'`) are told on
-   * the spot instead, as Node does. @returns Whether it is on its way to a listener of this emitter; false as well where a
-   * `dropNewest` lane has dropped it.
-   * @throws ERR_LANEBUS_LANE_FULL when its lane has no room under `block` or `reject`, and what `tryPublish` throws;
-   * ERR_LANEBUS_STOPPED when the bus is stopped; for `'error'` without listeners the error, as Node does
+   * Offers an event to the bus, for everybody who is subscribed there, and never waits. @returns Whether it is on its way to
+   * a listener of this emitter; false as well where a `dropNewest` lane has dropped it.
+   * @throws ERR_LANEBUS_LANE_FULL when its lane has no room under `block` or `reject`; ERR_LANEBUS_STOPPED when the bus is
+   * stopped; ERR_LANEBUS_UNKNOWN_TYPE; ERR_LANEBUS_INVALID_EVENT; ERR_LANEBUS_RECORD_TOO_LARGE;
+   * ERR_LANEBUS_SYMBOL_TABLE_FULL; ERR_LANEBUS_NOT_STARTED
    */
   emit<T extends EmitterTypeOf<C>>(type: T, ...payload: EmitterPayload<C, T>): boolean;
+  /** Tells one of the emitter's own events on the spot. As Node does, it throws an `'error'` that nobody listens to. */
   emit<N extends keyof OwnEvents>(name: N, ...args: OwnEvents[N]): boolean;
+  /** Tells how many listeners a name has, or how often it has this one. */
   listenerCount<N extends EmitterNameOf<C>>(name: N, listener?: EmitterListener<C, N>): number;
+  /** Copies the list of a name's listeners, as they were given. */
   listeners<N extends EmitterNameOf<C>>(name: N): EmitterListener<C, N>[];
+  /** Copies the list of a name's listeners, those of `once` in what wraps them. */
   rawListeners<N extends EmitterNameOf<C>>(name: N): EmitterListener<C, N>[];
+  /** Lists the names that have listeners. */
   eventNames(): EmitterNameOf<C>[];
+  /** Sets from how many listeners of a name on Node warns of a leak; 0 = never. */
   setMaxListeners(count: number): this;
+  /** Tells that number: 10 unless it was set. */
   getMaxListeners(): number;
 }
 
 /**
- * A façade in front of a bus for code that is written against `EventEmitter`. Each call makes an emitter with listeners of
- * its own. It needs no closing: without listeners it has no subscription.
+ * Makes an emitter in front of a bus, for code that is written against `EventEmitter`. Each has listeners of its own. It
+ * needs no closing: without listeners it has no subscription.
  */
 export function toEventEmitter<C extends Catalog>(bus: EventBus<C>): BusEventEmitter<C> {
   return new BusEmitter(bus) as unknown as BusEventEmitter<C>;

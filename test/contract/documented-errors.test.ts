@@ -8,9 +8,10 @@ import {
   f64,
   mergeEvents,
   optional,
+  toEventEmitter,
   workerHandlers,
 } from 'lanebus';
-import type { BusOptions, EventBus, Handler } from 'lanebus';
+import type { BusOptions, EventBus, EventOf, Handler } from 'lanebus';
 import { lmdbDeadLetters } from 'lanebus/dead-letters-lmdb';
 import { describe, expect, it } from 'vitest';
 import { codesIn, docstringsOf } from '../support/documents/docstrings.js';
@@ -73,6 +74,11 @@ async function publishing(
   return publish(await get(), untyped(event));
 }
 
+/** `emit` of an emitter of the bus. */
+function emit(bus: EventBus<C>, { type, ...payload }: EventOf<C>): boolean {
+  return toEventEmitter(bus).emit(type, payload as never);
+}
+
 /** What every way to publish refuses. */
 function refusals(publish: (bus: EventBus<C>, event: never) => unknown): Failing {
   return {
@@ -104,6 +110,15 @@ const FAILING: Readonly<Record<string, Failing>> = {
     DEAD_LETTER_STORE: () => newBus(noStore).start(),
   },
   'EventBus.on': { OPTIONS: () => newBus().on(untyped('deadLeter'), ignore) },
+  'BusEventEmitter.on': {
+    UNKNOWN_TYPE: () => toEventEmitter(newBus()).on(unknownType, untyped(ignore)),
+    STOPPED: async () => toEventEmitter(await stopped()).on('TICK', ignore),
+  },
+  'BusEventEmitter.emit': {
+    ...refusals(emit),
+    LANE_FULL: () => publishing(emit, full, tick('A')),
+    STOPPED: () => publishing(emit, stopped, tick('A')),
+  },
   'EventBus.start': {
     MODULE_NOT_FOUND: () => startWith(broken('nowhere')),
     MODULE_FAILED: () => startWith(broken('throws')),
