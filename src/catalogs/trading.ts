@@ -35,6 +35,7 @@ const signal = {
   side,
 };
 
+/** The catalog. */
 export const tradingCatalog = defineEvents({
   /** The system, or a part of it, is in another state from now on. */
   SYSTEM_STATE_CHANGE: {
@@ -222,4 +223,5 @@ export const tradingCatalog = defineEvents({
   },
 });
 
+/** Its type: `EventOf<TradingCatalog, 'LOG_ENTRY'>` is an event of it. */
 export type TradingCatalog = typeof tradingCatalog;

@@ -39,7 +39,14 @@ export type { WhenFull } from '../shared/admission.js';
 export type { LogLevel } from '../shared/logger.js';
 export { type Backend, type BackendCapabilities, backends, createBus } from './backends.js';
 export { busOptionsFrom } from './configuration.js';
-export { type ConfigurationSource, environment, fromGetters, type Getters, jsonFile } from './option-sources.js';
+export {
+  type ConfigurationSource,
+  environment,
+  fromGetters,
+  type Getters,
+  jsonFile,
+  type KeyedSource,
+} from './option-sources.js';
 export type { DeadLetterStore, Letter, ReplayRequest } from './dead-letter-store.js';
 export {
   type BusEventEmitter,

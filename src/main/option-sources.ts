@@ -11,17 +11,28 @@ import { nameOf, namesBelow, pathOf, ROOT } from './option-keys.js';
  * Where `busOptionsFrom` finds values: what `environment`, `jsonFile` or `fromGetters` makes, a Map, or any object that can
  * be asked for a key. A text is read as the kind of value that its key has; undefined and null mean that there is none.
  */
-export type ConfigurationSource = ListedSource | { get(key: string): unknown };
+export type ConfigurationSource = ListedSource | KeyedSource;
+
+/** An object that can be asked for a key, such as a Map or a configuration manager. */
+export interface KeyedSource {
+  /** The value of a key such as `pubsub.threads`; undefined or null if there is none. What it throws is a problem of that key. */
+  get(key: string): unknown;
+}
 
 /**
  * A configuration manager that has a getter for each kind of value, in either spelling. Each is asked with a default, so
  * that it need not throw for a key that it lacks.
  */
 export interface Getters {
+  /** A whole number; the default where there is none. */
   get_int?(key: string, defaultValue: number): unknown;
+  /** Any number; the default where there is none. */
   get_float?(key: string, defaultValue: number): unknown;
+  /** As `get_int`, which counts if there are both. */
   getInt?(key: string, defaultValue: number): unknown;
+  /** As `get_float`, which counts if there are both. */
   getFloat?(key: string, defaultValue: number): unknown;
+  /** Whatever is no number; undefined where there is nothing. */
   get?(key: string, defaultValue?: undefined): unknown;
 }
 
@@ -60,7 +71,7 @@ export class ListedSource {
  *
  * @param prefix Every variable that begins so must be a key's.
  * @param variables Default: `process.env`.
- * @throws ERR_LANEBUS_OPTIONS for a prefix that is no beginning of a variable's name.
+ * @throws ERR_LANEBUS_OPTIONS for a prefix that is no beginning of a variable's name
  */
 export function environment(
   prefix = 'LANEBUS_',

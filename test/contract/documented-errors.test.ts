@@ -1,11 +1,15 @@
 /** The errors that the comments of the public interface name: each is thrown as they say, and none is that they do not say. */
 import {
   backends,
+  busOptionsFrom,
   createBus,
   defineEvents,
   enumOf,
+  environment,
   ErrorCode,
   f64,
+  fromGetters,
+  jsonFile,
   mergeEvents,
   optional,
   toEventEmitter,
@@ -13,11 +17,12 @@ import {
 } from 'lanebus';
 import type { BusOptions, EventBus, EventOf, Handler } from 'lanebus';
 import { lmdbDeadLetters } from 'lanebus/dead-letters-lmdb';
+import { createTestBus } from 'lanebus/testing';
 import { describe, expect, it } from 'vitest';
 import { codesIn, docstringsOf } from '../support/documents/docstrings.js';
 import { publicNames } from '../support/documents/interface.js';
 import { readText } from '../support/documents/pages.js';
-import type { C } from '../support/handlers/catalog.js';
+import { type C, catalog } from '../support/handlers/catalog.js';
 import type * as hooks from '../support/handlers/hooks.js';
 import type * as record from '../support/handlers/record.js';
 import { handlersOf, newBus } from './buses.js';
@@ -104,6 +109,11 @@ const FAILING: Readonly<Record<string, Failing>> = {
   },
   enumOf: { CATALOG: () => enumOf('A', 'A') },
   optional: { CATALOG: () => optional(untyped(optional(f64()))) },
+  busOptionsFrom: { OPTIONS: () => busOptionsFrom(new Map([['pubsub.threads', 'two']])) },
+  environment: { OPTIONS: () => environment('1') },
+  jsonFile: { OPTIONS: () => jsonFile('') },
+  fromGetters: { OPTIONS: () => fromGetters(wrong) },
+  'lanebus/testing#createTestBus': { OPTIONS: () => createTestBus(catalog, wrong) },
   workerHandlers: { OPTIONS: () => workerHandlers('no URL') },
   'lanebus/dead-letters-lmdb#lmdbDeadLetters': {
     OPTIONS: () => lmdbDeadLetters(wrong),

@@ -1,6 +1,7 @@
 import type { Backend, BackendCapabilities } from '../../main/index.js';
 import { type Kind, PATIENCE_MS, Scene } from './scene.js';
 
+/** What a backend may lack, and a case may need. */
 export type Capability = keyof BackendCapabilities;
 
 /** One test of one sentence of the contract, to be run by whatever means. */
@@ -29,8 +30,9 @@ export interface ConformanceCase {
   run(backend: Backend, options?: CaseOptions): Promise<void>;
 }
 
+/** How a case is run. */
 export interface CaseOptions {
-  /** How long the case waits for what must happen, in ms. Default 10,000. */
+  /** How long the case waits for what must happen, in ms, above 0. Default 10,000. */
   readonly patienceMs?: number;
 }
 

@@ -1,11 +1,14 @@
 /** A sentence of the contract that no case of the suite can hold, and why. */
 export interface HeldElsewhere {
+  /** The sentence of docs/contract.md, word by word. */
   readonly sentence: string;
+  /** The heading that the sentence stands under. */
   readonly section: string;
   /** What keeps a case of the suite, which is a function in the process of the bus, from seeing it. */
   readonly why: string;
 }
 
+/** All of them: together with the cases they are the whole contract. */
 export const heldElsewhere: readonly HeldElsewhere[] = [
   {
     section: '1. Events',

@@ -6,11 +6,16 @@ import { PATIENCE_MS } from './scene.js';
 
 /** What the suite asks of a test runner: vitest, node:test, jest and mocha have it. */
 export interface Runner {
+  /** Makes a group; the body, which is called at once, makes what is in it. */
   describe(name: string, body: () => void): void;
-  /** @param timeoutMs How long it may take; a runner without a limit of its own may ignore it. */
+  /**
+   * Makes a test, which passes when the body's promise resolves.
+   * @param timeoutMs How long it may take; a runner without a limit of its own may ignore it.
+   */
   it(name: string, body: () => Promise<void>, timeoutMs?: number): void;
 }
 
+/** What `conformanceSuite` is to do. */
 export interface SuiteOptions {
   /** What is held to the contract. */
   readonly backend: Backend;
@@ -51,7 +56,7 @@ export function conformanceSuite({ backend, runner = nodeRunner, stress = false 
   });
 }
 
-/** Runs a case once, or as often as the stress mode does. */
+/** Runs a case once, or as often as the stress mode does. Rejects when a run does, but not before all have ended. */
 export async function runCase(one: ConformanceCase, backend: Backend, stress: boolean): Promise<void> {
   if (!stress) return one.run(backend);
   const runs = Array.from({ length: STRESS_RUNS }, () => one.run(backend, { patienceMs: STRESS_PATIENCE_MS }));

@@ -61,7 +61,9 @@ export async function signatureOf({ declarations }: PublicName): Promise<string>
     const statement = ts.isVariableDeclaration(declaration) ? declaration.parent.parent : declaration;
     return printer.printNode(ts.EmitHint.Unspecified, statement, declaration.getSourceFile());
   });
-  return format(printed.join('\n'), { ...(await resolveConfig(join(ROOT, 'README.md'))), parser: 'typescript' });
+  // The compiler qualifies what a file itself does not import; here every name is known.
+  const unqualified = printed.join('\n').replace(/import\([^)]*\)\./g, '');
+  return format(unqualified, { ...(await resolveConfig(join(ROOT, 'README.md'))), parser: 'typescript' });
 }
 
 /** What the comment above says, its tags as text among it; empty without one. */
