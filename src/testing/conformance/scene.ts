@@ -167,6 +167,17 @@ export function assertLedger(
   assertCounts(subscription.metrics(), expected);
 }
 
+/**
+ * The code that something is refused with, or `'taken'`. To be looked at later: unlike `refusal` it never rejects, so that
+ * what a backend takes by mistake fails the case, and not the process.
+ */
+export function fateOf(promised: Promise<unknown>): Promise<unknown> {
+  return promised.then(
+    () => 'taken',
+    (error: unknown) => (error as { code?: unknown }).code,
+  );
+}
+
 /** The error that something is refused with. */
 export async function refusal(act: () => unknown, code: ErrorCode): Promise<Error> {
   let refused: unknown;

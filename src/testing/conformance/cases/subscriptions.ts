@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { ErrorCode, workerHandlers } from '../../../main/index.js';
 import { section } from '../case.js';
 import type { Seen } from '../handlers.js';
-import { assertLedger, range, refusal, Reports } from '../scene.js';
+import { assertLedger, fateOf, range, refusal, Reports } from '../scene.js';
 import { busy, epochNow } from '../tell.js';
 import { onOneThread } from './capabilities.js';
 
@@ -264,9 +264,9 @@ export const subscriptions = section('2. Handlers and subscriptions', ({ both, o
       const reason = new Error('not any more');
       abort.abort(reason);
       await assert.rejects(aborted, reason);
-      const left = refusal(() => bus.once('TICK'), ErrorCode.STOPPED);
+      const left = fateOf(bus.once('TICK'));
       await bus.stop();
-      await left;
+      assert.equal(await left, ErrorCode.STOPPED);
     },
   );
 
