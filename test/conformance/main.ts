@@ -60,7 +60,9 @@ const cases = conformanceCases(backend.capabilities).filter(({ title }) => title
 const lines: Line[] = [];
 for (const [at, one] of cases.entries()) {
   process.stderr.write(`\r${at + 1} of ${cases.length} `);
-  lines.push(await hold(one));
+  const line = await hold(one);
+  if (line.outcome === 'failed') process.stderr.write(`failed: ${one.title}\n${line.why ?? ''}\n`);
+  lines.push(line);
 }
 process.stderr.write('\n');
 

@@ -29,11 +29,15 @@ const references = workerHandlers<typeof functions>(new URL('./handlers.js', imp
 /** How long a case waits for what must happen, on a machine that is busy with something else. */
 export const PATIENCE_MS = 10_000;
 
+const HELD_SHARE = 50;
+
 /** What a case works with. Its buses are stopped when it has ended. */
 export class Scene {
   readonly backend: Backend;
   readonly on: Handlers;
   readonly patienceMs: number;
+  /** For how long a handler keeps its thread from others, so that it is seen that they go on: on a busy machine, longer. */
+  readonly heldMs: number;
   /** Tells the scene's events from those of all others that run at the same time. */
   readonly run = randomInt(2 ** 32);
   readonly #buses: EventBus<C>[] = [];
@@ -42,6 +46,7 @@ export class Scene {
     this.backend = backend;
     this.on = kind === 'function' ? functions : references;
     this.patienceMs = patienceMs;
+    this.heldMs = patienceMs / HELD_SHARE;
   }
 
   /** A bus that does not log. */
@@ -160,6 +165,17 @@ export function assertLedger(
   expected: Partial<SubscriptionMetrics>,
 ): void {
   assertCounts(subscription.metrics(), expected);
+}
+
+/**
+ * The code that something is refused with, or `'taken'`. To be looked at later: unlike `refusal` it never rejects, so that
+ * what a backend takes by mistake fails the case, and not the process.
+ */
+export function fateOf(promised: Promise<unknown>): Promise<unknown> {
+  return promised.then(
+    () => 'taken',
+    (error: unknown) => (error as { code?: unknown }).code,
+  );
 }
 
 /** The error that something is refused with. */

@@ -15,7 +15,7 @@ interface Failed {
 async function failed(scene: Scene, acts: readonly string[], options: object = {}): Promise<Failed> {
   const bus = scene.bus(options);
   const reports = new Reports(scene, bus);
-  const jobs = bus.subscribe('JOB', scene.on.perform, { name: 'jobs', timeoutMs: 200, graceMs: 0 });
+  const jobs = bus.subscribe('JOB', scene.on.perform, { name: 'jobs', timeoutMs: scene.heldMs, graceMs: 0 });
   await bus.start();
   for (const [n, act] of acts.entries()) await bus.publish(scene.job(n, act, `S${n}`));
   await scene.settle(bus);

@@ -317,7 +317,7 @@ export const delivery = section('3. Delivery and the ledger', ({ both, once, nee
     'The ledger holds after a thread was terminated.',
     async (scene) => {
       const bus = scene.bus();
-      const hangs = bus.subscribe('JOB', scene.on.perform, { timeoutMs: 50, graceMs: 0 });
+      const hangs = bus.subscribe('JOB', scene.on.perform, { timeoutMs: scene.heldMs / 4, graceMs: 0 });
       const others = bus.subscribe('JOB', scene.on.record);
       await bus.start();
       for (const n of range(30)) await bus.publish(scene.job(n, n === 11 ? 'loop' : 'ok'));

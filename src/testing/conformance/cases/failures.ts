@@ -88,7 +88,7 @@ export const failures = section('8. Failures', ({ both, once, needs }) => {
   both('A delivery that waits for its next try holds nothing else up: later events pass it.', async (scene) => {
     const bus = scene.bus();
     const reports = new Reports(scene, bus);
-    bus.subscribe('JOB', scene.on.perform, { retry: { attempts: 2, backoffMs: 40 } });
+    bus.subscribe('JOB', scene.on.perform, { retry: { attempts: 2, backoffMs: scene.heldMs / 4 } });
     await bus.start();
     for (const [n, act] of ['throw,ok', 'ok', 'ok'].entries()) await bus.publish(scene.job(n, act));
     await scene.settle(bus);
@@ -100,7 +100,7 @@ export const failures = section('8. Failures', ({ both, once, needs }) => {
     async (scene) => {
       const bus = scene.bus();
       const reports = new Reports(scene, bus);
-      bus.subscribe('JOB', scene.on.perform, { retry: { attempts: 2, backoffMs: 40, keepOrder: true } });
+      bus.subscribe('JOB', scene.on.perform, { retry: { attempts: 2, backoffMs: scene.heldMs / 4, keepOrder: true } });
       await bus.start();
       await bus.publish(scene.job(0, 'throw,ok', 'A'));
       await bus.publish(scene.job(1, 'ok', 'A'));
@@ -155,7 +155,7 @@ export const failures = section('8. Failures', ({ both, once, needs }) => {
     'At most `maxPending` deliveries are between two tries; one more is a dead letter at once, with the reason `retryOverflow`.',
     async (scene) => {
       const bus = scene.bus();
-      const retry = { attempts: 2, backoffMs: 60, maxPending: 2 };
+      const retry = { attempts: 2, backoffMs: scene.heldMs / 4, maxPending: 2 };
       const jobs = bus.subscribe('JOB', scene.on.perform, { retry });
       await bus.start();
       for (const n of range(4)) await bus.publish(scene.job(n, 'throw,ok'));

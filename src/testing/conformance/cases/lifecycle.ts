@@ -4,7 +4,7 @@ import { ErrorCode, type Handler, workerHandlers } from '../../../main/index.js'
 import { section } from '../case.js';
 import type { C } from '../catalog.js';
 import { Latch } from '../latch.js';
-import { assertCounts, assertExact, assertLedger, range, refusal, Reports } from '../scene.js';
+import { assertCounts, assertExact, assertLedger, fateOf, range, refusal, Reports } from '../scene.js';
 
 const moduleNamed = (name: string): Record<string, Handler<C, 'TICK'>> =>
   workerHandlers<Record<string, (event: never) => void>>(new URL(`../${name}.js`, import.meta.url)) as never;
@@ -164,11 +164,18 @@ export const lifecycle = section('11. Lifecycle', ({ both, once, worker }) => {
     const bus = scene.bus();
     const reports = new Reports(scene, bus);
     const all = bus.subscribe(['TICK', 'SIGNAL', 'ORDER'], scene.on.chain);
+    const others: Promise<unknown>[] = [];
+    // Of a type that is just being taken from handlers.
+    bus.subscribe('SIGNAL', () => void others.push(fateOf(bus.publish(scene.event('SIGNAL', 1_000)))));
     await bus.start();
+    all.pause();
     for (const n of range(50)) await bus.publish(scene.tick(n));
-    assertCounts(await bus.stop(), { drained: true, discarded: 0 });
+    const stopped = bus.stop();
+    all.resume();
+    assertCounts(await stopped, { drained: true, discarded: 0 });
     assertLedger(all, { owed: 150, processed: 150, failed: 0 });
     assert.deepEqual(reports.numbers('chained'), range(50));
+    assert.deepEqual(await Promise.all(others), Array(50).fill(ErrorCode.STOPPED));
   });
 
   once(
@@ -231,9 +238,9 @@ export const lifecycle = section('11. Lifecycle', ({ both, once, worker }) => {
       ticks.pause();
       let inLane = 0;
       while (bus.tryPublish(scene.tick(inLane)) === 'published') inLane++;
-      const released = range(3).map((n) => refusal(() => bus.publish(scene.tick(n)), ErrorCode.STOPPED));
+      const released = range(3).map((n) => fateOf(bus.publish(scene.tick(n))));
       const report = await bus.stop({ timeoutMs: 10 });
-      await Promise.all(released);
+      assert.deepEqual(await Promise.all(released), Array(3).fill(ErrorCode.STOPPED));
       assertCounts(report, { releasedPublishers: 3, discarded: inLane });
       assertCounts(bus.metrics().lanes.market, { published: inLane, rejected: 4, waiting: 0 });
       assertExact(report);
@@ -272,9 +279,9 @@ export const lifecycle = section('11. Lifecycle', ({ both, once, worker }) => {
     await refusal(() => ticks.ready, ErrorCode.STOPPED);
     await refusal(() => bus.start(), ErrorCode.STOPPED);
     const other = scene.bus();
-    const started = refusal(() => other.start(), ErrorCode.STOPPED);
+    const started = fateOf(other.start());
     await other.stop();
-    await started;
+    assert.equal(await started, ErrorCode.STOPPED);
     assert.equal(other.metrics().state, 'stopped');
   });
 });

@@ -14,7 +14,7 @@ export const observability = section('13. Observability', ({ both, once, needs }
     async (scene) => {
       const bus = scene.bus();
       const reports = new Reports(scene, bus);
-      const jobs = bus.subscribe('JOB', scene.on.perform, { timeoutMs: 200, graceMs: 0 });
+      const jobs = bus.subscribe('JOB', scene.on.perform, { timeoutMs: scene.heldMs, graceMs: 0 });
       await bus.start();
       await bus.publish(scene.job(0, 'loop'));
       await reports.until('begun');

@@ -166,7 +166,7 @@ export const order = section('4. Order and priority', ({ both, once, needs }) =>
       const reports = new Reports(scene, bus);
       bus.subscribe('JOB', scene.on.perform, { threads: 2, order: 'none' });
       await bus.start();
-      await bus.publish(scene.job(0, 'busy 300'));
+      await bus.publish(scene.job(0, `busy ${scene.heldMs}`));
       await reports.until('begun');
       for (const n of range(20, 1)) await bus.publish(scene.job(n));
       await scene.settle(bus);
