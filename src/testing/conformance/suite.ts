@@ -25,7 +25,7 @@ export interface SuiteOptions {
 }
 
 /** Runs of a case under stress, all at once. */
-export const STRESS_RUNS = 10;
+const STRESS_RUNS = 10;
 const STRESS_PATIENCE_MS = 6 * PATIENCE_MS;
 /** A case gives up after three times its patience, and its buses need time to stop. */
 const RUNNER_PATIENCES = 4;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { backends, type BackendCapabilities } from 'lanebus';
 
-export const CONTRACT = 'docs/contract.md';
+const CONTRACT = 'docs/contract.md';
 export const CAPABILITIES = 'Capabilities';
 
 export interface Promised {
