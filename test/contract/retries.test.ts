@@ -381,8 +381,30 @@ describe('the retry law', () => {
   /** Ten of them at a time: each has a subscription on the bus's own thread. */
   const batches = range(10).map((batch) => policies.slice(batch * 10, batch * 10 + 10));
 
+  /** How late plain timers of this thread are by the same measure: what the machine does to every schedule. */
+  function machineLateness(): { end(): number[] } {
+    const late: number[] = [];
+    const waitMs = 20;
+    let timer: NodeJS.Timeout;
+    const arm = (): void => {
+      const at = performance.now();
+      timer = setTimeout(() => {
+        late.push(performance.now() - at - (waitMs * 1.05 + 5));
+        arm();
+      }, waitMs);
+    };
+    arm();
+    return {
+      end() {
+        clearTimeout(timer);
+        return late;
+      },
+    };
+  }
+
   it('holds for 100 random policies: so many tries, at these times', async () => {
     const beyond: number[] = [];
+    const control = machineLateness();
     for (const batch of batches) {
       const bus = newBus();
       const made = batch.map((retry, index) => {
@@ -418,13 +440,15 @@ describe('the retry law', () => {
       await bus.stop();
     }
     beyond.sort((a, b) => a - b);
-    const within = beyond.filter((ms) => ms <= 0).length / beyond.length;
-    const worst = beyond[beyond.length - 1].toFixed(1);
+    const share = (late: readonly number[]): number => late.filter((ms) => ms <= 0).length / late.length;
+    const [within, withinByTimer] = [share(beyond), share(control.end())];
+    const percent = (part: number): string => `${(part * 100).toFixed(1)}%`;
     process.stdout.write(
-      `retry law: ${beyond.length} waits, ${(within * 100).toFixed(1)}% within 5% + 5 ms, worst ${worst} ms beyond\n`,
+      `retry law: ${beyond.length} waits, ${percent(within)} within 5% + 5 ms (of plain timers ${percent(withinByTimer)}), ` +
+        `worst ${beyond[beyond.length - 1].toFixed(1)} ms beyond\n`,
     );
-    // Single ones are late when the machine has other work: on an idle one it is 98% and more.
-    expect(within).toBeGreaterThan(0.9);
+    // On an idle machine it is 98% and more; where plain timers are late, this is so, too: a try is late by its own timer, or by the one before.
+    expect(within).toBeGreaterThan(0.95 - 2 * (1 - withinByTimer));
   }, 60_000);
 
   it('holds for them while deliveries cost their threads: so many tries, and each delivery one end', async () => {
