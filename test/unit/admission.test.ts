@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { realNow, setTimeSource } from '../../src/shared/clock.js';
 import { ErrorCode, LanebusError } from '../../src/shared/errors.js';
 import { LaneWord } from '../../src/shared/layout.js';
 import { AWAKE, PARKED } from '../../src/shared/parking.js';
@@ -198,13 +199,24 @@ describe("a full lane under 'block' with a timeout", () => {
   it('leaves no timer behind when room has come in time', async () => {
     const market = new Market('block', { timeoutMs: 100_000 });
     await market.fill();
-    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
-    const before = timers();
-    const admitted = market.publish(5);
-    expect(timers()).toBe(before + 1);
-    market.read();
-    await admitted;
-    expect(timers()).toBe(before);
+    const timers = new Set<object>();
+    setTimeSource({
+      now: realNow,
+      setTimer() {
+        const timer = { cancel: () => void timers.delete(timer) };
+        timers.add(timer);
+        return timer;
+      },
+    });
+    try {
+      const admitted = market.publish(5);
+      expect(timers.size).toBe(1);
+      market.read();
+      await admitted;
+      expect(timers.size).toBe(0);
+    } finally {
+      setTimeSource(undefined);
+    }
   });
 });
 
