@@ -20,9 +20,9 @@ export const deaths: readonly Mutant[] = (
     {
       id: 'every-suspect-is-guilty',
       rule: 'Every delivery that was in flight on a thread that dies is a suspect, and only the guilty one ends as poison.',
-      file: 'shared/delivery.js',
-      text: 'running: (lane & WAITING_BIT) === 0,',
-      becomes: 'running: true,',
+      file: 'main/inheritance.js',
+      text: 'isSuspect && (!isDoubtful || doubts > MAX_DOUBTS)',
+      becomes: 'isSuspect',
     },
     {
       id: 'state-is-not-restored',

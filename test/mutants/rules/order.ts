@@ -85,8 +85,8 @@ export const order: readonly Mutant[] = [
     id: 'starvation-bound-is-doubled',
     rule: STARVATION,
     file: 'shared/pump.js',
-    text: 'this.#allowed = Math.min(BURST, events);',
-    becomes: 'this.#allowed = Math.min(BURST, events * 2);',
+    text: 'waited >= events || time',
+    becomes: 'waited >= 2 * events || time',
   },
   {
     id: 'lane-bounds-are-exclusive',
