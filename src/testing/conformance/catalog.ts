@@ -20,17 +20,17 @@ import {
 /** Which scene an event belongs to: handler modules are shared by all that run in a process at the same time. */
 const run = u32();
 
-/** The events of the suite: one type or more for each default lane, and what handlers report. */
+/** The events of the suite: one type or more for each default lane, at its bounds, and what handlers report. */
 export const catalog = defineEvents({
   HALT: { priority: 1, payload: { run, n: i32() } },
   /** Opens the gate that a job waits at: see `perform`. */
-  GATE: { priority: 5, payload: { run, n: i32() } },
-  ORDER: { priority: 15, payload: { run, n: i32() } },
-  SIGNAL: { priority: 25, payload: { run, n: i32() } },
+  GATE: { priority: 9, payload: { run, n: i32() } },
+  ORDER: { priority: 10, payload: { run, n: i32() } },
+  SIGNAL: { priority: 20, payload: { run, n: i32() } },
   TICK: { priority: 30, key: 'symbol', payload: { run, n: i32(), symbol: symbol(), price: f64() } },
   JOB: { priority: 30, key: 'symbol', payload: { run, n: i32(), symbol: symbol(), act: text() } },
   WIDE: {
-    priority: 50,
+    priority: 89,
     payload: {
       run,
       n: i32(),
@@ -47,7 +47,7 @@ export const catalog = defineEvents({
       left: optional(f64()),
     },
   },
-  LOG: { priority: 95, payload: { run, n: i32() } },
+  LOG: { priority: 90, payload: { run, n: i32() } },
   REPORT: { priority: 100, payload: { run, what: text(), n: i32(), data: any() } },
 });
 

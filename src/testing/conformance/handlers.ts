@@ -79,10 +79,17 @@ export function chain(event: EventOf<C, 'TICK' | 'SIGNAL' | 'ORDER'>, context: C
   return report(context, event, 'chained', context.cause);
 }
 
-/** Publishes a HALT at every tenth tick, and reports all that it sees. */
-export function haltAtTen(event: Numbered, context: Context): Promise<void> {
-  if (event.type === 'TICK' && event.n % 10 === 9) void context.publish({ type: 'HALT', run: event.run, n: event.n });
-  return record(event, context);
+/** As `record`, but returns nothing: a burst of deliveries goes on. */
+export function note(event: Numbered, context: Context): void {
+  void record(event, context);
+}
+
+/** As `note`. At every tenth TICK it publishes a HALT, at every tenth LOG a TICK. */
+export function urgentAtTen(event: Numbered, context: Context): void {
+  const { type, run, n } = event;
+  if (n % 10 === 9 && type === 'TICK') void context.publish({ type: 'HALT', run, n });
+  if (n % 10 === 9 && type === 'LOG') void context.publish({ type: 'TICK', run, n, symbol: 'ESH4', price: 0 });
+  note(event, context);
 }
 
 /** Publishes two ticks, and awaits neither. */

@@ -69,28 +69,34 @@ export const deaths = section('7. Threads that die', ({ needs }) => {
     endsTheProcess,
   );
 
-  needs(
-    'survivesCrashes',
-    'Every delivery that was in flight on a thread that dies is a suspect, and only the guilty one ends as poison.',
-    async (scene) => {
-      const bus = scene.bus({ maxCrashes: 2 });
-      const reports = new Reports(scene, bus);
-      const innocent = bus.subscribe('JOB', scene.on.perform, { filter: { symbol: 'WAITS' } });
-      const guilty = bus.subscribe('JOB', scene.on.performToo, { filter: { symbol: 'DIES' } });
-      await bus.start();
-      await bus.publish(scene.job(1, 'never,ok', 'WAITS'));
-      await reports.until('begun');
-      await bus.publish(scene.job(2, 'exit 7', 'DIES'));
-      await scene.settle(bus);
-      assertLedger(innocent, { processed: 1, failed: 0 });
-      assertLedger(guilty, { processed: 0, failed: 1 });
-      assert.deepEqual(
-        bus.deadLetters.list().map(({ type, reason }) => [type, reason]),
-        [['JOB', 'poison']],
-      );
-    },
-    endsTheProcess,
-  );
+  for (const [act, maxCrashes, variant] of [
+    ['exit 7', 2, 'in a handler that has the thread'],
+    ['timer', 1, 'while handlers wait'],
+  ] as const) {
+    needs(
+      'survivesCrashes',
+      'Every delivery that was in flight on a thread that dies is a suspect, and only the guilty one ends as poison.',
+      async (scene) => {
+        const bus = scene.bus({ maxCrashes });
+        const reports = new Reports(scene, bus);
+        const innocent = bus.subscribe('JOB', scene.on.perform, { filter: { symbol: 'WAITS' } });
+        const guilty = bus.subscribe('JOB', scene.on.performToo, { filter: { symbol: 'DIES' } });
+        await bus.start();
+        await bus.publish(scene.job(1, 'never,ok', 'WAITS'));
+        await reports.until('begun');
+        await bus.publish(scene.job(2, act, 'DIES'));
+        await scene.settle(bus);
+        assertLedger(innocent, { processed: 1, failed: 0 });
+        assertLedger(guilty, { processed: 0, failed: 1 });
+        assert.deepEqual(
+          bus.deadLetters.list().map(({ type, reason }) => [type, reason]),
+          [['JOB', 'poison']],
+        );
+      },
+      endsTheProcess,
+      variant,
+    );
+  }
 
   needs(
     'survivesCrashes',

@@ -60,6 +60,24 @@ export const failures = section('8. Failures', ({ both, once, needs }) => {
     }
   });
 
+  both(
+    'The wait after the k-th failure is `backoffMs` × `factor`^(k−1), at most `maxBackoffMs`.',
+    async (scene) => {
+      const bus = scene.bus();
+      const reports = new Reports(scene, bus);
+      const longer = 2 * scene.patienceMs;
+      // Would last longer than it is waited for, if the wait grew after the first failure already.
+      const growing = { attempts: 3, backoffMs: longer / 10_000, factor: 100, maxBackoffMs: longer };
+      bus.subscribe('JOB', scene.on.perform, { retry: growing });
+      bus.subscribe('JOB', scene.on.performToo, { retry: { attempts: 2, backoffMs: longer, maxBackoffMs: 1 } });
+      await bus.start();
+      await bus.publish(scene.job(1, 'throw'));
+      await scene.settle(bus);
+      assert.equal(reports.of('begun').length, 3 + 2);
+    },
+    'and not longer',
+  );
+
   both('A delivery that has timed out is not tried again.', async (scene) => {
     const bus = scene.bus();
     const reports = new Reports(scene, bus);

@@ -72,11 +72,13 @@ export const lifecycle = section('11. Lifecycle', ({ both, once, worker }) => {
         bus.subscribe('TICK', scene.on.record);
         await bus.start();
         const broken = bus.subscribe('TICK', handler);
+        await bus.publish(scene.tick(1));
         await refusal(() => broken.ready, code);
         await broken.ended;
-        await bus.publish(scene.tick(1));
+        await bus.publish(scene.tick(2));
         await scene.settle(bus);
-        assert.deepEqual(reports.numbers('seen'), [1]);
+        assert.deepEqual(reports.numbers('seen'), [1, 2]);
+        assertLedger(broken, { owed: 0 });
         assert.equal(bus.metrics().state, 'running');
       },
       what,

@@ -144,6 +144,7 @@ export const observability = section('13. Observability', ({ both, once, needs }
         bus,
         range(10).map((n) => scene.tick(n)),
       );
+      bus.metrics(); // another look
       ticks.resume();
       await scene.settle(bus);
       assert.deepEqual(told, ['market']);

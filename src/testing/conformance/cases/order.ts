@@ -28,7 +28,7 @@ function runs(reports: Reports): [type: string, length: number][] {
 async function priorities(scene: Scene, starvation: false | { events: number }): Promise<Reports> {
   const bus = scene.bus({ starvation });
   const reports = new Reports(scene, bus);
-  const all = bus.subscribe(['TICK', 'HALT', 'ORDER', 'SIGNAL', 'LOG'], scene.on.record);
+  const all = bus.subscribe(['TICK', 'HALT', 'ORDER', 'SIGNAL', 'LOG'], scene.on.note);
   await bus.start();
   all.pause();
   for (const type of ['LOG', 'TICK', 'SIGNAL', 'ORDER', 'HALT'] as const) {
@@ -199,34 +199,36 @@ export const order = section('4. Order and priority', ({ both, once, needs }) =>
     'a HALT overtakes what waits',
   );
 
-  both(
-    'Across lanes the more urgent one goes first, at every event boundary: the next event that runs is of the most urgent lane that has any.',
-    async (scene) => {
-      const bus = scene.bus();
-      const reports = new Reports(scene, bus);
-      const ticks = bus.subscribe('TICK', scene.on.haltAtTen);
-      bus.subscribe('HALT', scene.on.record);
-      await bus.start();
-      ticks.pause();
-      scene.fill(
-        bus,
-        range(50).map((n) => scene.tick(n)),
-      );
-      ticks.resume();
-      await scene.settle(bus);
-      assert.deepEqual(
-        runs(reports),
-        range(5).flatMap(
-          () =>
-            [
-              ['TICK', 10],
-              ['HALT', 1],
-            ] as [string, number][],
-        ),
-      );
-    },
-    'in the middle of a burst',
-  );
+  for (const [type, urgent] of [
+    ['TICK', 'HALT'],
+    ['LOG', 'TICK'],
+  ] as const) {
+    both(
+      'Across lanes the more urgent one goes first, at every event boundary: the next event that runs is of the most urgent lane that has any.',
+      async (scene) => {
+        const bus = scene.bus();
+        const reports = new Reports(scene, bus);
+        const burst = bus.subscribe(type, scene.on.urgentAtTen);
+        bus.subscribe(urgent, scene.on.note);
+        await bus.start();
+        burst.pause();
+        scene.fill(
+          bus,
+          range(50).map((n) => (type === 'TICK' ? scene.tick(n) : scene.event(type, n))),
+        );
+        burst.resume();
+        await scene.settle(bus);
+        assert.deepEqual(
+          runs(reports),
+          range(5).flatMap(() => [
+            [type, 10],
+            [urgent, 1],
+          ]),
+        );
+      },
+      `in the middle of a burst of ${type}`,
+    );
+  }
 
   both('Priority is strict: while a more urgent lane has events, a less urgent one has no turn.', async (scene) => {
     const reports = await priorities(scene, false);
@@ -261,18 +263,25 @@ export const order = section('4. Order and priority', ({ both, once, needs }) =>
     async (scene) => {
       const bus = scene.bus();
       const reports = new Reports(scene, bus);
-      bus.subscribe(['TICK', 'HALT', 'ORDER', 'SIGNAL', 'LOG'], scene.on.record);
+      bus.subscribe(['TICK', 'HALT', 'GATE', 'ORDER', 'SIGNAL', 'LOG'], scene.on.record);
       await bus.start();
       await bus.publish(scene.tick(1));
-      for (const type of ['HALT', 'ORDER', 'SIGNAL', 'LOG'] as const) await bus.publish(scene.event(type, 1));
+      for (const type of ['HALT', 'GATE', 'ORDER', 'SIGNAL', 'LOG'] as const) await bus.publish(scene.event(type, 1));
       await scene.settle(bus);
       const lanes = Object.fromEntries(reports.data<Seen>('seen').map(({ type, lane }) => [type, lane]));
-      assert.deepEqual(lanes, { HALT: 'control', ORDER: 'execution', SIGNAL: 'signal', TICK: 'market', LOG: 'log' });
+      assert.deepEqual(lanes, {
+        HALT: 'control',
+        GATE: 'control',
+        ORDER: 'execution',
+        SIGNAL: 'signal',
+        TICK: 'market',
+        LOG: 'log',
+      });
     },
   );
 
   once('Lanes, their bounds and their capacities are configurable.', async (scene) => {
-    const lanes = { control: false, execution: false, fast: { maxPriority: 15, capacityBytes: 2048 } } as const;
+    const lanes = { control: false, execution: false, fast: { maxPriority: 10, capacityBytes: 2048 } } as const;
     const bus = scene.bus({ lanes });
     const found: string[] = [];
     bus.subscribe(['HALT', 'ORDER', 'SIGNAL'], (_, { lane }) => void found.push(lane));

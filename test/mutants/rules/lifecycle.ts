@@ -1,0 +1,126 @@
+import type { Mutant } from '../mutant.js';
+
+const BUS = 'main/bus.js';
+
+/** The states of handlers' modules, those of the bus, and its options. */
+export const lifecycle: readonly Mutant[] = [
+  {
+    id: 'setup-is-not-awaited',
+    rule: 'A `setup` that throws fails `start` with `ERR_LANEBUS_SETUP_FAILED`; while the bus runs, it fails its subscription only.',
+    file: 'shared/module-life.js',
+    text: "await this.#prepare('setup'",
+    becomes: "void this.#prepare('setup'",
+  },
+  {
+    id: 'checkpoints-become-rare',
+    rule: 'With `checkpointEvery` the bus takes what `snapshot` returns after every so many deliveries.',
+    file: 'shared/checkpointer.js',
+    text: 'this.#due = this.#every;',
+    becomes: 'this.#due = 2 * this.#every;',
+  },
+  {
+    id: 'starts-twice',
+    rule: 'A bus is started once: a second `start` is refused with `ERR_LANEBUS_ALREADY_STARTED`.',
+    file: BUS,
+    text: "if (this.#state !== 'created') {\n            throw",
+    becomes: 'if (false) {\n            throw',
+  },
+  {
+    id: 'failed-start-stays-open',
+    rule: '`start` imports every module and checks every export: it rejects for one that fails, and everything is closed again.',
+    file: BUS,
+    text: 'await this.#fail(error);',
+    becomes: '',
+  },
+  {
+    id: 'owed-without-a-handler',
+    rule: 'While the bus runs, a handler that cannot be loaded rejects `ready`, is owed nothing, and leaves the bus as it was.',
+    file: BUS,
+    text: 'record.disown();',
+    becomes: '',
+  },
+  {
+    id: 'drain-forgets-retries',
+    rule: '`drain` waits for retries.',
+    file: 'main/record.js',
+    text: 'return this.returned === 0 && ',
+    becomes: 'return ',
+  },
+  {
+    id: 'drain-forgets-who-waits',
+    rule: '`drain` waits for publishers that wait for room.',
+    file: 'main/quiescence.js',
+    text: 'stats[LaneWord.WAITING_F64] > 0 || ',
+    becomes: '',
+  },
+  {
+    id: 'drain-says-nothing-is-left',
+    rule: 'After its `timeoutMs`, `drain` gives up, and says how much is pending.',
+    file: BUS,
+    text: 'const pending = drained ? 0 :',
+    becomes: 'const pending = true ? 0 :',
+  },
+  {
+    id: 'stop-does-not-drain',
+    rule: '`stop` delivers what was published before it.',
+    file: BUS,
+    text: 'wasRunning ? (await this.#drain(timeoutMs)).drained : true',
+    becomes: 'true',
+  },
+  {
+    id: 'stop-refuses-handlers',
+    rule: 'What handlers publish while `stop` delivers is admitted, and delivered too.',
+    file: 'shared/outbox.js',
+    text: 'this.#admitsDerived = true;',
+    becomes: '',
+  },
+  {
+    id: 'stop-forgets-who-waits',
+    rule: 'A publisher that waits for room is released by `stop` with `ERR_LANEBUS_STOPPED`, and its report counts it.',
+    file: 'shared/admission.js',
+    text: 'this.#reject(() => true, error);',
+    becomes: '',
+  },
+  {
+    id: 'stop-forgets-retries',
+    rule: 'A delivery that waits for its next try when the bus stops ends `discarded`.',
+    file: 'main/failure-desk.js',
+    text: 'if (one.ticket === 0 || abandoned.has(one.ticket))',
+    becomes: 'if (abandoned.has(one.ticket))',
+  },
+  {
+    id: 'stops-twice',
+    rule: '`stop` called again is the same stop, with the same report; `await using` calls it.',
+    file: BUS,
+    text: '(this.#stopped ??= this.#stop(timeoutMs))',
+    becomes: '(this.#stopped = this.#stop(timeoutMs))',
+  },
+  {
+    id: 'first-problem-only',
+    rule: 'The options of a bus are checked whole when it is made: one error has every problem, each with its path, the value given and what is accepted.',
+    file: 'main/option-checks.js',
+    text: 'return [...byLine.values()];',
+    becomes: 'return [...byLine.values()].slice(0, 1);',
+  },
+  {
+    id: 'any-option-goes',
+    rule: 'An option that there is not is refused, and the nearest one named.',
+    file: 'main/option-checks.js',
+    text: 'z.strictObject(shape',
+    becomes: 'z.object(shape',
+  },
+  {
+    id: 'no-number-is-a-duration',
+    rule: 'The options of a subscription, and of `drain` and `stop`, are checked likewise.',
+    file: 'main/option-checks.js',
+    text: 'value >= min && value <= max',
+    becomes: '!(value < min || value > max)',
+  },
+  {
+    id: 'contradictions-pass',
+    rule: 'Options that contradict each other are refused.',
+    file: 'main/subscribe-options.js',
+    text: '...divisionProblems(given, defaults, subscriber),',
+    becomes: '',
+  },
+];

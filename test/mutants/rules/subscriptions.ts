@@ -1,0 +1,88 @@
+import type { Mutant } from '../mutant.js';
+
+export const subscriptions: readonly Mutant[] = [
+  {
+    id: 'two-subscriptions-of-a-handler',
+    rule: 'A handler has one subscription to a type; a second one is refused.',
+    file: 'main/bus.js',
+    text: 'if (taken !== undefined) {',
+    becomes: 'if (false) {',
+  },
+  {
+    id: 'unsubscribed-nobody',
+    rule: '`unsubscribe(type, handler)` ends the subscription of the handler to the type, and says whether there was one.',
+    file: 'main/bus.js',
+    text: 'return record === undefined ? false :',
+    becomes: 'return record === undefined ? true :',
+  },
+  {
+    id: 'aborted-before-is-missed',
+    rule: 'The `signal` that a subscription was given ends it when it aborts, or at once if it has.',
+    file: 'main/bus.js',
+    text: 'if (signal.aborted)',
+    becomes: 'if (false)',
+  },
+  {
+    id: 'sequence-leaves-gaps',
+    rule: '`context.sequence` is the number of the event in its lane, from 0, ever increasing.',
+    file: 'shared/lane.js',
+    text: 'this.#sequence = (sequence + 1) | 0;',
+    becomes: 'this.#sequence = (sequence + 2) | 0;',
+  },
+  {
+    id: 'published-when-delivered',
+    rule: '`context.publishedAt` is when the event was published, in milliseconds since the Unix epoch.',
+    file: 'shared/context.js',
+    text: 'return toEpoch(trailer?.publishedAt ?? memory.f64[(at >> 3) + 1]);',
+    becomes: 'return Date.now();',
+  },
+  {
+    id: 'no-cause',
+    rule: '`context.cause` is the lane, publisher and sequence of the event whose handler has published this one; `bus.publish` gives none.',
+    file: 'shared/outbox.js',
+    text: 'publisher.origin = delivery;',
+    becomes: '',
+  },
+  {
+    id: 'once-spent-by-the-filter',
+    rule: '`once: true` delivers one event that passes the filter; then the subscription has ended.',
+    file: 'shared/dispatch.js',
+    text: 'if (subscription.once && outcome !== Outcome.filtered) {',
+    becomes: 'if (subscription.once) {',
+  },
+  {
+    id: 'once-never-ends',
+    rule: '`once: true` delivers one event that passes the filter; then the subscription has ended.',
+    file: 'main/record.js',
+    text: 'return processed + failed + timedOut > 0;',
+    becomes: 'return false;',
+  },
+  {
+    id: 'once-hides-the-reason',
+    rule: '`bus.once` rejects with the reason of its signal, and with `ERR_LANEBUS_STOPPED` when the bus stops first.',
+    file: 'main/once.js',
+    text: 'fail(signal?.reason);',
+    becomes: "fail(new Error('aborted'));",
+  },
+  {
+    id: 'left-loop-stays-subscribed',
+    rule: '`bus.events` gives a loop the events in order; leaving the loop ends its subscription.',
+    file: 'main/event-stream.js',
+    text: "this.#quit('done');\n        this.subscription.unsubscribe();",
+    becomes: "this.#quit('done');",
+  },
+  {
+    id: 'drops-the-newest-always',
+    rule: "A loop that is away loses nothing with `lag: 'block'`; with `'dropOldest'` and `'dropNewest'` it counts in `dropped` what it loses.",
+    file: 'main/event-stream.js',
+    text: "if (lag === 'dropNewest')",
+    becomes: 'if (true)',
+  },
+  {
+    id: 'paused-is-delivered',
+    rule: 'A paused subscription is delivered nothing, and its events wait; `resume` delivers them in order.',
+    file: 'shared/subscription.js',
+    text: 'this.mode === SubscriptionMode.active && this.quarantine.isOpen',
+    becomes: 'this.mode !== SubscriptionMode.ending && this.quarantine.isOpen',
+  },
+];
