@@ -17,7 +17,7 @@ import type {
   WorkerHandler,
 } from '../shared/api.js';
 import type { Catalog, EventOf, EventType, TypeOf } from '../shared/catalog.js';
-import { now, realNow, toEpoch } from '../shared/clock.js';
+import { isReal, now, realNow, toEpoch } from '../shared/clock.js';
 import { unknownTypeError } from '../shared/codec.js';
 import { asError, ErrorCode, LanebusError } from '../shared/errors.js';
 import { createLogger, type Logger } from '../shared/logger.js';
@@ -73,6 +73,9 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
     );
   }
 
+  /** Whether its time is a test's: on one thread there is one time. */
+  protected readonly isVirtual: boolean = false;
+
   /** What a bus is made of, for those of this package that have to look inside. */
   static partsOf<C extends Catalog>(bus: LaneBus<C>): Incarnations {
     return bus.#incarnations;
@@ -84,6 +87,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
         ? stoppedError('start')
         : new LanebusError(ErrorCode.ALREADY_STARTED, `start: the bus is ${this.#state} already; start it once`);
     }
+    if (!this.isVirtual && !isReal()) throw otherTimeError('start: a test bus runs on this thread, in virtual time');
     this.#state = 'starting';
     this.#alive = setInterval(() => undefined, MAX_TIMER_MS);
     this.#startedAt = now();
@@ -481,6 +485,11 @@ class Handle implements Subscription {
     this.#settle.fail(error);
     this.#settle.ended();
   }
+}
+
+/** @param what What cannot be done, and which bus is in the way. */
+export function otherTimeError(what: string): LanebusError {
+  return new LanebusError(ErrorCode.OPTIONS, `${what}; stop that one first, or run this one in another thread`);
 }
 
 function stoppedError(what: string): LanebusError {

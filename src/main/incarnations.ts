@@ -85,8 +85,8 @@ export class Incarnations {
     const [own] = this.wiring.slots;
     this.engine = new Engine(this.wiring.engineSetup(own), log.warn.bind(log));
     this.engine.pump.onFault = (error) => this.#survive(error);
-    this.engine.pump.onBurst = (subscription, ms) => {
-      if (ms >= LONG_BURST_MS) this.#tellOverrun(subscription, ms);
+    this.engine.pump.onBurst = (subscription, deliveries, ms) => {
+      if (ms >= LONG_BURST_MS) this.#tellOverrun(subscription, deliveries, ms);
     };
     this.engine.wired();
     this.#host = new ModuleHost(this.engine, own.index, log.child({ thread: own.index }));
@@ -324,11 +324,12 @@ export class Incarnations {
   }
 
   /** On the bus's own thread a handler that does not come back keeps the watchdog from its look, too. */
-  #tellOverrun({ id }: LocalSubscription, ms: number): void {
+  #tellOverrun({ id }: LocalSubscription, deliveries: number, ms: number): void {
     const record = this.wiring.membersOn(0).find((member) => member.id === id)?.record;
     if (record === undefined || record.options.timeoutMs === 0 || ms < record.options.timeoutMs) return;
     const { name, options } = record;
-    const notice = { subscription: { id: record.id, name }, durationMs: ms, timeoutMs: options.timeoutMs };
+    const { timeoutMs } = options;
+    const notice = { subscription: { id: record.id, name }, durationMs: ms, deliveries, timeoutMs };
     const why = "it runs on the bus's own thread, where it cannot be stopped";
     this.#log.warn(notice, `a handler of "${name}" did not come back for ${Math.round(ms)} ms: ${why}`);
     this.#notices.post('handlerOverran', notice);
@@ -341,7 +342,9 @@ export class Incarnations {
     const ms = startTimeoutMs === 0 ? 0 : 2 * startTimeoutMs + Math.max(MIN_PATIENCE_MS, graceMs);
     const attached = slot.tell('attach', this.wiring.subscriptionSpec(member));
     const late = await this.#bound(slot, attached, ms, `subscription "${member.record.name}"`);
-    if (late !== undefined) throw late;
+    if (late === undefined) return;
+    slot.host?.cancel(member.id);
+    throw late;
   }
 
   /**
@@ -363,6 +366,7 @@ export class Incarnations {
       if (late === undefined) return undefined;
       if (isBusy()) continue;
       called.catch(() => undefined);
+      if (slot.host !== undefined) return late; // the bus's own thread stays, whatever a module does
       if (slot.consumerId === consumerId) this.#succession.condemn(slot, []);
       this.#log.error({ thread: slot.index, err: late }, 'a thread is replaced');
       return late;

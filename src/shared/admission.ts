@@ -141,29 +141,32 @@ export class Admission {
     return { deadline: timeoutMs === 0 ? Infinity : now() + timeoutMs, delivery, resolve, reject };
   }
 
-  /** Releases every waiting publisher with the error. @returns How many there were. Spilled events stay. */
-  release(error: LanebusError): number {
-    if (this.config.whenFull !== 'block') return 0;
-    const released = this.#waiters;
-    this.#reject(() => true, error);
-    return released;
+  /**
+   * Releases waiting publishers with the error. Spilled events stay.
+   * @param isMeant Whose. @returns How many there were.
+   */
+  release(isMeant: (ticket: Ticket) => boolean, error: LanebusError): number {
+    if (this.config.whenFull !== 'block' || this.#held.size === 0) return 0;
+    const released = new Set<Ticket>();
+    const kept: Held[] = [];
+    for (let held = this.#take(); held !== undefined; held = this.#take()) {
+      if (held.ticket === undefined || !isMeant(held.ticket)) {
+        kept.push(held);
+        continue;
+      }
+      this.count('REJECTED_F64', 1);
+      released.add(held.ticket);
+    }
+    this.hold(kept);
+    for (const ticket of released) ticket.reject(error);
+    this.#admitNext();
+    return released.size;
   }
 
   /** Releases the publishers that a delivery waits for with the error, unless there is room by now. */
   refuseFor(delivery: Ticketed, error: LanebusError): void {
     if (this.#admit() || !this.#isAwaitedBy(delivery)) return;
-    const refused = new Set<Ticket>();
-    const kept: Held[] = [];
-    for (let held = this.#take(); held !== undefined; held = this.#take()) {
-      if (held.ticket?.delivery === delivery) refused.add(held.ticket);
-      else kept.push(held);
-    }
-    this.hold(kept);
-    for (const ticket of refused) {
-      this.count('REJECTED_F64', 1);
-      ticket.reject(error);
-    }
-    this.#admitNext();
+    this.release((ticket) => ticket.delivery === delivery, error);
   }
 
   /** Lets a delivery that has been given up wait for nothing; its events stay. */

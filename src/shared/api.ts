@@ -628,8 +628,8 @@ export interface BusNotices {
   /** A thread has taken over from one that was lost. */
   readonly threadRestarted: RestartNotice;
   /**
-   * A handler on the bus's own thread did not give it back for longer than its `timeoutMs`: it cannot be stopped there, so this
-   * is told when it has come back. Its outcome is its own.
+   * Handlers on the bus's own thread did not give it back for longer than their `timeoutMs`: they cannot be stopped there, so
+   * this is told when they have come back. Their outcomes are their own. What a handler does after an `await` is not seen.
    */
   readonly handlerOverran: OverrunNotice;
   /** A delivery was set aside, and is kept in `deadLetters`. */
@@ -660,6 +660,8 @@ export interface OverrunNotice {
   readonly subscription: Pick<SubscriptionIdentity, 'id' | 'name'>;
   /** How long, in ms, to within a few. */
   readonly durationMs: number;
+  /** Deliveries in that time: 1 = it was that one; more if most of them took next to nothing so far. */
+  readonly deliveries: number;
   /** How long it may take, in ms. */
   readonly timeoutMs: number;
 }

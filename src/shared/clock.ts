@@ -35,6 +35,13 @@ export interface TimeSource {
 }
 
 let source: TimeSource | undefined;
+/** Timers of the machine that have neither rung nor been cancelled: a bus that runs has one at least. */
+let realTimers = 0;
+
+/** Whether a bus runs on this thread, in real time. */
+export function hasRealTimers(): boolean {
+  return realTimers > 0;
+}
 
 /** Lets everything on this thread that waits for a time take it from there; undefined = from the machine again. */
 export function setTimeSource(given: TimeSource | undefined): void {
@@ -59,9 +66,19 @@ export function now(): number {
 /** Calls back after a time of the bus's clock, in ms. Does not keep the process alive. */
 export function setTimer(callback: () => void, ms: number): Timer {
   if (source !== undefined) return source.setTimer(callback, ms);
-  const timer = setTimeout(callback, ms).unref();
+  let isSet = true;
+  const end = (): void => {
+    if (isSet) realTimers--;
+    isSet = false;
+  };
+  realTimers++;
+  const timer = setTimeout(() => {
+    end();
+    callback();
+  }, ms).unref();
   return {
     cancel() {
+      end();
       clearTimeout(timer);
     },
   };
@@ -107,12 +124,13 @@ export class PublishClock {
 
   refresh(): void {
     this.stamp = now();
+    const time = source === undefined ? this.stamp : realNow(); // the event loop's turns take real time
     this.left = STAMPS_PER_READING - 1; // this one is the first
     this.bursting = this.#armed;
-    this.overdue = this.#armed && this.stamp - this.#turnAt > LONG_TURN_MS;
+    this.overdue = this.#armed && time - this.#turnAt > LONG_TURN_MS;
     if (this.#armed) return;
     this.#armed = true;
-    this.#turnAt = this.stamp;
+    this.#turnAt = time;
     setImmediate(this.#expire).unref();
   }
 

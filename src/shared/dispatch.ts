@@ -2,7 +2,7 @@
  * Running the handlers: a burst of one reader's records, and the end of a delivery. The order of the steps D1 to D6, and
  * what a death between any two of them comes to, stands in delivery.ts.
  */
-import { now } from './clock.js';
+import { isReal, now, realNow } from './clock.js';
 import { CheckpointedReader } from './checkpointed-reader.js';
 import { ClaimedReader } from './claimed-reader.js';
 import type { Decoder } from './codec.js';
@@ -478,7 +478,7 @@ export class Dispatcher {
     }
     subscription.idle.splice(subscription.idle.indexOf(delivery), 1);
     words[delivery.laneIndex] = reader.tag | WAITING_BIT;
-    delivery.startedAt = now();
+    delivery.startedAt = realNow();
     this.#control.deliveryStarted();
     void this.#goBack(delivery, reason, error);
     return true;
@@ -547,13 +547,14 @@ export class Dispatcher {
 
   #startTiming(delivery: Delivery): void {
     const { subscription, memory, at } = delivery;
-    delivery.startedAt = now();
-    subscription.time(WAIT_F64, Math.max(0, delivery.startedAt - memory.f64[(at >> 3) + 1]));
+    const time = now();
+    subscription.time(WAIT_F64, Math.max(0, time - memory.f64[(at >> 3) + 1]));
+    delivery.startedAt = isReal() ? time : realNow();
   }
 
   #stopTiming(delivery: Delivery): void {
     const { subscription } = delivery;
-    const time = now();
+    const time = realNow();
     const ms = time - delivery.startedAt;
     subscription.time(HANDLER_F64, ms);
     subscription.adapt(ms);
@@ -568,7 +569,7 @@ export class Dispatcher {
     // Before WAITING: who looks for deadlocks takes the positions of a delivery that waits for room for final.
     if (publishes.pending) for (const own of subscription.readers) own.giveBack();
     words[delivery.laneIndex] = reader.tag | WAITING_BIT;
-    if (subscription.untilSample > 0) delivery.startedAt = now(); // it was not timed so far
+    if (subscription.untilSample > 0) delivery.startedAt = realNow(); // it was not timed so far
     this.#control.deliveryStarted();
     try {
       await result;

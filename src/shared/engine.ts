@@ -103,6 +103,12 @@ export class Engine implements EngineControl {
     if (retries !== undefined) this.#retries.set(id, retries);
   }
 
+  /** Takes the announcement back. */
+  forgetExpected(id: number): void {
+    this.#expected.delete(id);
+    this.#retries.delete(id);
+  }
+
   /** Starts to run a subscription, from where its block says. */
   attach(spec: SubscriptionSpec, handling: Handling, log: HandlerLogger): void {
     const { lanes, thread } = this.#setup;

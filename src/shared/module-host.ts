@@ -5,6 +5,7 @@
 import type { HandlerLogger } from './api.js';
 import { invoke, type WorkerControl, type WorkerSubscriptionSpec } from './control.js';
 import type { Engine } from './engine.js';
+import { ErrorCode, LanebusError } from './errors.js';
 import type { Logger } from './logger.js';
 import { ModuleLife } from './module-life.js';
 import { loadHandler, loadHooks, loadStateHooks } from './modules.js';
@@ -16,6 +17,10 @@ export class ModuleHost implements Pick<WorkerControl, 'attach'> {
   readonly #log: Logger;
   /** The subscriptions that run here, of modules. */
   readonly #lives = new Map<number, ModuleLife>();
+  /** Those that are on their way here, and those among them that are not wanted any more. */
+  readonly #attaching = new Set<number>();
+  readonly #unwanted = new Set<number>();
+  #hasEnded = false;
 
   /** @param log Of the thread. */
   constructor(engine: Engine, thread: number, log: Logger) {
@@ -24,18 +29,54 @@ export class ModuleHost implements Pick<WorkerControl, 'attach'> {
     this.#log = log;
   }
 
-  /** Imports the handler's module, lets it set itself up, and starts to run the subscription. @throws as `loadHandler`; SETUP_FAILED */
+  /**
+   * Imports the handler's module, lets it set itself up, and starts to run the subscription.
+   * @throws as `loadHandler`; SETUP_FAILED; THREAD_LOST when that was not wanted any more before it was done
+   */
   async attach(spec: WorkerSubscriptionSpec): Promise<void> {
+    this.#attaching.add(spec.id);
+    try {
+      await this.#attach(spec);
+    } finally {
+      this.#attaching.delete(spec.id);
+      this.#unwanted.delete(spec.id);
+    }
+  }
+
+  async #attach(spec: WorkerSubscriptionSpec): Promise<void> {
     this.engine.expect(spec);
-    const handler = await loadHandler(spec.handler);
-    const predicate = spec.predicate && ((await loadHandler(spec.predicate)) as AnyPredicate);
+    const handler = await this.#unlessUnwanted(spec, loadHandler(spec.handler));
+    const predicate =
+      spec.predicate && ((await this.#unlessUnwanted(spec, loadHandler(spec.predicate))) as AnyPredicate);
     const log = this.#logOf(spec.name);
-    const life = new ModuleLife(spec, await loadHooks(spec.handler), this.#thread, log);
-    const state = spec.checkpoints && (await loadStateHooks(spec.handler));
+    const hooks = await this.#unlessUnwanted(spec, loadHooks(spec.handler));
+    const state = spec.checkpoints && (await this.#unlessUnwanted(spec, loadStateHooks(spec.handler)));
+    const life = new ModuleLife(spec, hooks, this.#thread, log);
     const checkpoints = state && { snapshot: state.snapshot, fatal: log.fatal.bind(log) };
     await life.begin(state);
+    if (this.#isUnwanted(spec)) await life.end();
+    await this.#unlessUnwanted(spec, undefined);
     this.#lives.set(spec.id, life);
     this.engine.attach(spec, { handler, predicate, checkpoints }, log);
+  }
+
+  /** Gives up a subscription that is being attached: as soon as its module comes back, it is let go. */
+  cancel(id: number): void {
+    if (this.#attaching.has(id)) this.#unwanted.add(id);
+  }
+
+  #isUnwanted({ id }: WorkerSubscriptionSpec): boolean {
+    return this.#hasEnded || this.#unwanted.has(id);
+  }
+
+  async #unlessUnwanted<T>(spec: WorkerSubscriptionSpec, step: T | Promise<T>): Promise<T> {
+    const done = await step;
+    if (!this.#isUnwanted(spec)) return done;
+    this.engine.forgetExpected(spec.id);
+    throw new LanebusError(
+      ErrorCode.THREAD_LOST,
+      `subscription "${spec.name}" was given up before its module was ready`,
+    );
   }
 
   /** Runs a subscription whose handler is at hand. */
@@ -51,8 +92,9 @@ export class ModuleHost implements Pick<WorkerControl, 'attach'> {
     await life?.end();
   }
 
-  /** Lets every module tear itself down, when the pump has ended. */
+  /** Lets every module tear itself down, when the pump has ended, and attaches none any more. */
   async end(): Promise<void> {
+    this.#hasEnded = true;
     await Promise.all([...this.#lives.values()].map((life) => life.end()));
     this.#lives.clear();
   }

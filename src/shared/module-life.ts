@@ -41,7 +41,8 @@ export class ModuleLife {
     const { teardownMs } = this.#spec;
     if (teardown === undefined || teardownMs === undefined) return;
     try {
-      const inTime = await within(teardownMs, () => teardown(this.#info));
+      // Nothing that a module does keeps a thread for ever.
+      const inTime = await within(Math.max(1, teardownMs), () => teardown(this.#info));
       if (!inTime) this.#log.warn({}, `teardown() has not ended within graceMs (${teardownMs} ms)`);
     } catch (error) {
       this.#log.error({ err: error }, 'teardown() failed');

@@ -3,7 +3,7 @@
  * thread for what its handlers publish. Used by its own thread only.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { Admission, type AdmissionConfig, type Held, Scratch, type Ticketed } from './admission.js';
+import { Admission, type AdmissionConfig, type Held, Scratch, type Ticket, type Ticketed } from './admission.js';
 import type { PublishOutcome } from './api.js';
 import type { Catalog, EventType } from './catalog.js';
 import { PublishClock } from './clock.js';
@@ -211,11 +211,12 @@ export class Outbox {
     for (const { lane } of this.#admissions) lane.flush();
   }
 
-  /** Takes no events until `open`: whoever publishes gets the error. */
+  /** Takes no events until `open`: whoever publishes, or waits to, gets the error. */
   refuse(error: LanebusError): void {
     this.#refusal = error;
     this.#admitsDerived = false;
     this.#lastRoute = undefined;
+    for (const admission of this.#admissions) admission.release(() => true, error);
   }
 
   open(): void {
@@ -227,9 +228,11 @@ export class Outbox {
    * with the error. @returns How many were waiting.
    */
   close(error: LanebusError): number {
-    this.refuse(error);
+    this.#refusal = error;
     this.#admitsDerived = true;
-    return this.#admissions.reduce((sum, admission) => sum + admission.release(error), 0);
+    this.#lastRoute = undefined;
+    const isFromOutside = ({ delivery }: Ticket): boolean => delivery === undefined;
+    return this.#admissions.reduce((sum, admission) => sum + admission.release(isFromOutside, error), 0);
   }
 
   /** Releases the publishers that a delivery waits for with an error. */

@@ -61,7 +61,7 @@ export class Pump implements BurstControl {
   /** Called when the loop itself has failed, not a handler; without it, the thread fails. */
   onFault: ((error: unknown) => Promise<void>) | undefined;
   /** Told how long each burst has held the thread, in ms: asked for where nobody else can see it. */
-  onBurst: ((subscription: LocalSubscription, ms: number) => void) | undefined;
+  onBurst: ((subscription: LocalSubscription, deliveries: number, ms: number) => void) | undefined;
   readonly dispatcher: Dispatcher;
   readonly #block: ConsumerBlock;
   readonly #starvation: Starvation | false;
@@ -231,8 +231,9 @@ export class Pump implements BurstControl {
       const reader = readers[group.next++];
       if (!reader.canRun) continue;
       const begun = this.onBurst === undefined ? 0 : realNow();
-      this.#delivered += this.dispatcher.burst(reader, limit);
-      this.onBurst?.(reader.subscription, realNow() - begun);
+      const deliveries = this.dispatcher.burst(reader, limit);
+      this.#delivered += deliveries;
+      this.onBurst?.(reader.subscription, deliveries, realNow() - begun);
       group.servedAt = this.#delivered;
       return;
     }

@@ -5,10 +5,12 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import type { DrainReport, EventBus, StopReport } from '../shared/api.js';
 import type { Catalog, EventOf } from '../shared/catalog.js';
-import { toEpoch } from '../shared/clock.js';
-import { LaneBus } from '../main/bus.js';
+import { hasRealTimers, isReal, toEpoch } from '../shared/clock.js';
+import { LaneWord } from '../shared/layout.js';
+import { LaneBus, otherTimeError } from '../main/bus.js';
 import { type BusOptions, resolveOptions } from '../main/options.js';
 import type { Incarnations } from '../main/incarnations.js';
+import { isQuiet } from '../main/quiescence.js';
 import { VirtualTime } from './virtual-time.js';
 
 /** A bus for tests: see `createTestBus`. */
@@ -38,12 +40,10 @@ const LOOKS = 3;
 const WAIT_MS = 1;
 /** A handler that a test has left waiting is not to hold up the test's end for long. */
 const STOP_MS = 1_000;
-/** How far a drain goes in search of what is due next. In ms. */
-const STRIDE_MS = 60_000;
 
 /**
- * Makes a bus for tests. Handlers run on the calling thread; worker handlers are imported there. Its time is virtual, and that
- * of every other bus of the thread, until all test buses have stopped. Unless it is told to, it logs nothing, and `stop` gives up
+ * Makes a bus for tests. Handlers run on the calling thread; worker handlers are imported there. Its time is virtual, and
+ * the same for all test buses of the thread; other buses cannot run there meanwhile. Unless it is told to, it logs nothing, and `stop` gives up
  * after a second of real time (`stopTimeoutMs`).
  * @param options As for `createBus`, but for `backend`.
  * @throws ERR_LANEBUS_OPTIONS
@@ -61,6 +61,7 @@ export function createTestBus<C extends Catalog>(catalog: C, options: Omit<BusOp
 
 class VirtualBus<C extends Catalog> extends LaneBus<C> implements TestBus<C> {
   readonly published: EventOf<C>[] = [];
+  protected override readonly isVirtual = true;
   readonly #parts: Incarnations;
   #inTime = false;
 
@@ -75,11 +76,11 @@ class VirtualBus<C extends Catalog> extends LaneBus<C> implements TestBus<C> {
   }
 
   override async start(): Promise<void> {
-    this.#enter();
+    const hasEntered = this.#enter();
     try {
       await super.start();
     } catch (error) {
-      this.#leave();
+      if (hasEntered) this.#leave();
       throw error;
     }
   }
@@ -87,7 +88,7 @@ class VirtualBus<C extends Catalog> extends LaneBus<C> implements TestBus<C> {
   async idle(): Promise<void> {
     for (;;) {
       await this.#settle();
-      if (this.#parts.engine.pump.awaited === 0) return;
+      if (!this.#inTime || this.#parts.engine.pump.awaited === 0) return;
       await sleep(WAIT_MS);
     }
   }
@@ -114,7 +115,10 @@ class VirtualBus<C extends Catalog> extends LaneBus<C> implements TestBus<C> {
     return stopped;
   }
 
-  /** Lets time pass until it is done, while nothing else can happen. */
+  /**
+   * Lets time pass until it is done: at once where something waits for it; else, as for a handler that waits for something
+   * outside, as it passes there.
+   */
   async #passUntil(done: Promise<unknown>): Promise<void> {
     const progress = { isDone: false };
     const end = (): void => {
@@ -124,9 +128,25 @@ class VirtualBus<C extends Catalog> extends LaneBus<C> implements TestBus<C> {
     for (;;) {
       await this.#settle();
       if (progress.isDone) return;
-      if (this.#parts.engine.pump.awaited === 0) time.step(time.now() + STRIDE_MS);
-      else await sleep(WAIT_MS);
+      const { nextDue } = time;
+      if (this.#inTime && this.#needsTime && nextDue !== undefined) {
+        time.step(nextDue);
+        continue;
+      }
+      const slept = performance.now();
+      await sleep(WAIT_MS);
+      if (this.#inTime && !isQuiet(this.#parts.wiring.producers, this.#parts.wiring.records)) {
+        const until = time.now() + performance.now() - slept;
+        while (time.step(until)) await this.#settle();
+      }
     }
+  }
+
+  /** Whether something is pending that time alone brings on. */
+  get #needsTime(): boolean {
+    const { engine, wiring } = this.#parts;
+    if (engine.pump.awaited > 0) return false;
+    return wiring.records.some(({ waiting, circuit }) => waiting > 0 || circuit.state !== 'closed');
   }
 
   /** Resolves when nothing happens any more by itself. */
@@ -146,32 +166,57 @@ class VirtualBus<C extends Catalog> extends LaneBus<C> implements TestBus<C> {
       outbox.tryPublish.bind(outbox),
       outbox.publishBatch.bind(outbox),
     ];
-    const admitted = (events: readonly unknown[], admission: Promise<void>): Promise<void> => {
-      const copies = events.map((event) => ({ ...(event as EventOf<C>) }));
+    const taken = (events: readonly unknown[]): EventOf<C>[] => {
+      const copies = events.map((event) => copyOf(event as EventOf<C>));
       this.published.push(...copies);
-      admission.catch(() => {
-        for (const copy of copies) this.published.splice(this.published.indexOf(copy), 1);
-      });
-      return admission;
+      return copies;
     };
-    outbox.publish = (event) => admitted([event], publish(event));
-    outbox.publishBatch = (events) => admitted(events, publishBatch(events));
+    const admitted = (events: readonly unknown[], offer: () => Promise<void>): Promise<void> => {
+      const dropped = this.#dropped;
+      const admission = offer();
+      if (this.#dropped > dropped) return admission; // what of a batch, nobody knows
+      const copies = taken(events);
+      if (outbox.wasAdmitted(admission)) return admission;
+      return admission.catch((error: unknown) => {
+        for (const copy of copies) this.published.splice(this.published.indexOf(copy), 1);
+        throw error;
+      });
+    };
+    outbox.publish = (event) => admitted([event], () => publish(event));
+    outbox.publishBatch = (events) => admitted(events, () => publishBatch(events));
     outbox.tryPublish = (event) => {
       const outcome = tryPublish(event);
-      if (outcome === 'published') this.published.push({ ...(event as EventOf<C>) });
+      if (outcome === 'published') taken([event]);
       return outcome;
     };
   }
 
-  #enter(): void {
-    if (this.#inTime) return;
+  /** Events that lanes have dropped. */
+  get #dropped(): number {
+    return this.#parts.engine.outbox.lanes.reduce((sum, { stats }) => sum + stats[LaneWord.DROPPED_F64], 0);
+  }
+
+  /** @returns Whether it was not there before. */
+  #enter(): boolean {
+    if (this.#inTime) return false;
+    if (isReal() && hasRealTimers()) throw otherTimeError('start: another bus runs on this thread, in real time');
     this.#inTime = true;
     time.enter();
+    return true;
   }
 
   #leave(): void {
     if (!this.#inTime) return;
     this.#inTime = false;
     time.leave();
+  }
+}
+
+/** One that cannot be copied is refused by the bus. */
+function copyOf<E>(event: E): E {
+  try {
+    return structuredClone(event);
+  } catch {
+    return event;
   }
 }

@@ -42,6 +42,15 @@ export class VirtualTime implements TimeSource {
     if (--this.#users === 0) setTimeSource(undefined);
   }
 
+  /** When the next alarm is due; undefined if there is none. */
+  get nextDue(): number | undefined {
+    for (let next = this.#alarms.peek(); next !== undefined; next = this.#alarms.peek()) {
+      if (next.callback !== undefined) return next.due;
+      this.#alarms.pop();
+    }
+    return undefined;
+  }
+
   /** Goes on to the next alarm that is due by then, and lets it ring; or, if there is none, to that time. @returns Whether one rang. */
   step(until: number): boolean {
     for (let next = this.#alarms.peek(); next !== undefined && next.due <= until; next = this.#alarms.peek()) {

@@ -3,14 +3,16 @@ import { type Backend, backends, createBus, ErrorCode, type EventBus } from 'lan
 import { describe, expect, it } from 'vitest';
 import { catalog } from '../support/handlers/catalog.js';
 import type * as acts from '../support/handlers/acts.js';
+import type * as late from '../support/handlers/late.js';
 import { handlersOf, moduleUrl, newBus, Notes } from './buses.js';
 
 const { onJob } = handlersOf<typeof acts>('acts');
+const slow = handlersOf<typeof late>('late');
 const inline = { backend: 'inline' } as const;
 
-/** The module as this thread has it: the very instance that the inline backend runs. */
-async function here(): Promise<typeof acts> {
-  return (await import(moduleUrl('acts').href)) as typeof acts;
+/** A module as this thread has it: the very instance that the inline backend runs. */
+async function here<M = typeof acts>(name = 'acts'): Promise<M> {
+  return (await import(moduleUrl(name).href)) as M;
 }
 
 describe('worker handlers with the inline backend', () => {
@@ -62,6 +64,47 @@ describe('worker handlers with the inline backend', () => {
     for (let n = 1; n <= 4; n++) await bus.publish({ type: 'JOB', n, act: 'tell' });
     await bus.drain();
     expect(jobs.metrics()).toMatchObject({ processed: 4, checkpoints: { taken: 2, failed: 0 } });
+  });
+});
+
+describe('a module that does not come back in time, with the inline backend', () => {
+  it('runs nothing when it comes back later, and is torn down', async () => {
+    const { told, SETUP_MS } = await here<typeof late>('late');
+    told.length = 0;
+    const bus = newBus({ ...inline, startTimeoutMs: SETUP_MS / 10, graceMs: 1 });
+    const ticks = bus.subscribe('JOB', () => undefined);
+    await bus.start();
+    const jobs = bus.subscribe('JOB', slow.onJob);
+    await expect(jobs.ready).rejects.toMatchObject({ code: ErrorCode.SETUP_FAILED });
+    for (let n = 0; n < 100; n++) await bus.publish({ type: 'JOB', n, act: '' });
+    await expect.poll(() => told).toEqual(['begins', 'set up']);
+    await bus.drain();
+    expect(ticks.metrics()).toMatchObject({ processed: 100, exact: true });
+    expect(jobs.metrics()).toMatchObject({ owed: 0, processed: 0, exact: true });
+  });
+
+  it('is given up with the start, or by a stop: nobody is left set up', async () => {
+    const { told } = await here<typeof late>('late');
+    told.length = 0;
+    const bus = newBus({ ...inline, graceMs: 0 });
+    const jobs = bus.subscribe('JOB', slow.onJob);
+    jobs.ready.catch(() => undefined);
+    const started = expect(bus.start()).rejects.toMatchObject({ code: ErrorCode.STOPPED });
+    await expect.poll(() => told).toEqual(['begins']);
+    await bus.stop();
+    await started;
+    await expect.poll(() => told).toEqual(['begins', 'set up', 'tears down']);
+  });
+
+  it('keeps neither its subscription nor the bus from ending, whatever grace it has', async () => {
+    const bus = newBus({ ...inline, graceMs: 0 });
+    const [one, other] = [bus.subscribe('JOB', slow.onJob), bus.subscribe('HALT', slow.onJob as never)];
+    await bus.start();
+    one.unsubscribe();
+    await one.ended;
+    await bus.stop();
+    await other.ended;
+    expect(bus.metrics().state).toBe('stopped');
   });
 });
 

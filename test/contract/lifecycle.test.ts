@@ -284,6 +284,27 @@ describe('stop', () => {
     expect(refused).toMatchObject([1, 2, 3].map(() => ({ code: 'ERR_LANEBUS_STOPPED' })));
   });
 
+  it('lets a handler on its own thread that waits for room have it, and publish the rest', async () => {
+    const bus = newBus({ lanes: { signal: { capacityBytes: 4096 } } });
+    const signals = bus.subscribe('SIGNAL', () => undefined);
+    const deriving = bus.subscribe('TICK', async (_, context) => {
+      for (const n of range(1_000)) await context.publish({ type: 'SIGNAL', n, symbol: 'A' });
+    });
+    await bus.start();
+    signals.pause();
+    await bus.publish(tick(0));
+    await expect.poll(() => bus.metrics().lanes.signal.waiting).toBe(1);
+    const outside = expect(bus.publish({ type: 'SIGNAL', n: -1, symbol: 'A' })).rejects.toMatchObject({
+      code: 'ERR_LANEBUS_STOPPED',
+    });
+    const stopped = bus.stop();
+    signals.resume();
+    expect(await stopped).toMatchObject({ drained: true, discarded: 0, releasedPublishers: 1 });
+    await outside;
+    expect(signals.metrics()).toMatchObject({ owed: 1_000, processed: 1_000, exact: true });
+    expect(deriving.metrics()).toMatchObject({ owed: 1, processed: 1, exact: true });
+  });
+
   it('is what `await using` does at the end of a block', async () => {
     const bus = newBus();
     const subscription = bus.subscribe('TICK', handlers.quiet);

@@ -61,6 +61,56 @@ describe('the time of a test bus', () => {
     expect(performance.now() - begun).toBeLessThan(60 * SECOND_MS);
   });
 
+  it('passes in a drain exactly as far as the last try', async () => {
+    const bus = testBus({ retry: { attempts: 3, backoffMs: 100, factor: 1, jitter: 0 } });
+    bus.subscribe('ORDER', () => {
+      throw new Error('no');
+    });
+    await bus.start();
+    for (let round = 0; round < 3; round++) {
+      const from = bus.time;
+      await bus.publish(order);
+      await bus.drain();
+      expect(bus.time - from).toBe(200);
+    }
+  });
+
+  it('passes in a drain as it does outside while a handler waits: its deadline comes', async () => {
+    const bus = testBus({ timeoutMs: 50, graceMs: 10 });
+    const orders = bus.subscribe('ORDER', () => new Promise<void>(() => undefined));
+    await bus.start();
+    await bus.publish(order);
+    expect(await bus.drain()).toMatchObject({ drained: true });
+    expect(orders.metrics()).toMatchObject({ timedOut: 1, exact: true });
+  });
+
+  it('does not keep the event loop from its turn', async () => {
+    const bus = testBus();
+    bus.subscribe('ORDER', () => undefined);
+    await bus.start();
+    const timer = { hasRung: false };
+    setTimeout(() => (timer.hasRung = true), 30);
+    while (!timer.hasRung) await bus.publish(order);
+    await bus.drain();
+    expect(bus.metrics().subscriptions[0]).toMatchObject({ pending: 0, exact: true });
+  });
+
+  it('is not shared with other buses: whichever comes second is refused', async () => {
+    const real = createBus(catalog, { backend: 'inline', logger: false });
+    await real.start();
+    const bus = testBus();
+    const message = 'another bus runs on this thread, in real time';
+    await expect(bus.start()).rejects.toMatchObject({ message: expect.stringContaining(message) as string });
+    await real.stop();
+    await bus.start();
+    await expect(bus.start()).rejects.toMatchObject({ code: 'ERR_LANEBUS_ALREADY_STARTED' });
+    const second = createBus(catalog, { backend: 'inline', logger: false });
+    await expect(second.start()).rejects.toMatchObject({ message: expect.stringContaining('virtual time') as string });
+    const before = bus.time;
+    await bus.advance(1);
+    expect(bus.time - before).toBe(1);
+  });
+
   it('ends a delivery at its deadline and grace', async () => {
     const bus = testBus({ timeoutMs: 5 * SECOND_MS, graceMs: 2 * SECOND_MS });
     let context: HandlerContext<C> | undefined;
@@ -143,6 +193,18 @@ describe('what a test bus shows', () => {
       order,
       { type: 'HALT', n: 2, reason: 'x' },
     ]);
+  });
+
+  it('is neither what a full lane has dropped nor changed by what becomes of the event', async () => {
+    const bus = testBus({ lanes: { execution: { capacityBytes: 4096, whenFull: 'dropNewest' } } });
+    const orders = bus.subscribe('ORDER', () => undefined);
+    await bus.start();
+    orders.pause();
+    const event: { type: 'ORDER'; n: number; symbol: string } = { ...order };
+    for (let n = 0; n < 500; n++) await bus.publish(Object.assign(event, { n }));
+    const { published, dropped } = bus.metrics().lanes.execution;
+    expect(dropped).toBeGreaterThan(0);
+    expect(bus.published.map((one) => (one as typeof event).n)).toEqual(Array.from({ length: published }, (_, n) => n));
   });
 
   it('is there when idle resolves: handlers that wait for something outside have ended', async () => {
