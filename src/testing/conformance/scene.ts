@@ -31,6 +31,9 @@ export const PATIENCE_MS = 10_000;
 
 const HELD_SHARE = 50;
 
+/** Publishing times are sampled, and no two clocks agree: by how much they may be wrong. In ms. */
+export const CLOCK_MS = 20;
+
 /** What a case works with. Its buses are stopped when it has ended. */
 export class Scene {
   readonly backend: Backend;

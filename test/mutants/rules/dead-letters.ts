@@ -1,5 +1,7 @@
 import type { Mutant } from '../mutant.js';
 
+const REPLAY =
+  'A replay goes to the subscription that has failed only, with the event as it was published; once that is processed, the letter is gone.';
 const KEPT = 'Every delivery that ends `failed` or `timedOut` is kept as a dead letter, exactly once.';
 const LISTED = 'Letters are listed oldest first, by type, subscription, reason, time and page.';
 const BOUND = 'In memory there are at most `maxDeadLetters`; the oldest go, and are counted in `evicted`.';
@@ -45,10 +47,17 @@ export const deadLetters: readonly Mutant[] = [
   },
   {
     id: 'replayed-letter-stays',
-    rule: 'A replay goes to the subscription that has failed only, with the event as it was published; once that is processed, the letter is gone.',
+    rule: REPLAY,
     file: 'main/failure-desk.js',
     text: 'void this.#office.drop([letter.id]).then(count);',
     becomes: 'count();',
+  },
+  {
+    id: 'replay-is-not-owed',
+    rule: REPLAY,
+    file: 'main/failure-desk.js',
+    text: 'record.owe(rank, 1);',
+    becomes: '',
   },
   {
     id: 'letter-forgets-its-history',

@@ -48,12 +48,4 @@ export const delivery: readonly Mutant[] = [
     text: 'this.#setMode(SubscriptionMode.ending);',
     becomes: '',
   },
-  {
-    id: 'retries-are-not-owed',
-    rule: 'The ledger holds after retries.',
-    file: 'main/failure-desk.js',
-    text: 'record.owe(rank, 1);',
-    becomes: '',
-    tryFirst: 'A replay goes to the subscription that has failed only',
-  },
 ];

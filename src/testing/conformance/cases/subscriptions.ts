@@ -2,12 +2,9 @@ import assert from 'node:assert/strict';
 import { ErrorCode, workerHandlers } from '../../../main/index.js';
 import { section } from '../case.js';
 import type { Seen } from '../handlers.js';
-import { assertLedger, fateOf, range, refusal, Reports } from '../scene.js';
+import { assertLedger, CLOCK_MS, fateOf, range, refusal, Reports } from '../scene.js';
 import { busy, epochNow } from '../tell.js';
 import { onOneThread } from './capabilities.js';
-
-/** Publishing times are sampled, and no two clocks agree: by how much they may be wrong. In ms. */
-const CLOCK_MS = 20;
 
 export const subscriptions = section('2. Handlers and subscriptions', ({ both, once, needs, worker }) => {
   once("A plain function runs on the bus's own thread.", async (scene) => {
