@@ -77,9 +77,9 @@ export const lifecycle: readonly Mutant[] = [
   {
     id: 'stop-forgets-who-waits',
     rule: 'A publisher that waits for room is released by `stop` with `ERR_LANEBUS_STOPPED`, and its report counts it.',
-    file: 'shared/admission.js',
-    text: 'this.#reject(() => true, error);',
-    becomes: '',
+    file: 'shared/outbox.js',
+    text: 'sum + admission.release(isFromOutside, error)',
+    becomes: 'sum',
   },
   {
     id: 'stop-forgets-retries',
