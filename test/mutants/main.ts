@@ -101,7 +101,7 @@ else {
     style: { head: [], border: [] },
   });
   for (const { id, rule, backend, verdict, by, explained, ms } of lines) {
-    const finder = by === rule ? 'the case of the rule' : (by ?? '');
+    const finder = by?.replace(rule, 'the case of the rule') ?? '';
     const how =
       verdict === 'failed' ? finder : `${verdict}: ${verdict === 'survived' ? (explained ?? 'NOT EXPLAINED') : finder}`;
     table.push([backend === 'inline' ? id : `${id} (${backend})`, rule, how, ms]);
