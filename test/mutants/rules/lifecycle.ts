@@ -75,6 +75,13 @@ export const lifecycle: readonly Mutant[] = [
     becomes: '',
   },
   {
+    id: 'stop-releases-handlers-too',
+    rule: 'What handlers publish while `stop` delivers is admitted, and delivered too.',
+    file: 'shared/outbox.js',
+    text: 'const isFromOutside = ({ delivery }) => delivery === undefined;',
+    becomes: 'const isFromOutside = () => true;',
+  },
+  {
     id: 'stop-forgets-who-waits',
     rule: 'A publisher that waits for room is released by `stop` with `ERR_LANEBUS_STOPPED`, and its report counts it.',
     file: 'shared/outbox.js',

@@ -180,6 +180,26 @@ export const lifecycle = section('11. Lifecycle', ({ both, once, worker }) => {
     assert.deepEqual(await Promise.all(others), Array(50).fill(ErrorCode.STOPPED));
   });
 
+  both(
+    'What handlers publish while `stop` delivers is admitted, and delivered too.',
+    async (scene) => {
+      const bus = scene.bus({ lanes: { market: { capacityBytes: 1024 } } });
+      const reports = new Reports(scene, bus);
+      const ticks = bus.subscribe('TICK', scene.on.record);
+      const orders = bus.subscribe('ORDER', scene.on.publishTwice);
+      await bus.start();
+      ticks.pause();
+      for (const n of range(60)) await bus.publish(scene.event('ORDER', n));
+      await scene.until(() => bus.metrics().lanes.market.waiting > 0, 'a handler that waits for room');
+      const stopped = bus.stop({ timeoutMs: scene.patienceMs });
+      ticks.resume();
+      assertCounts(await stopped, { drained: true, discarded: 0, releasedPublishers: 0 });
+      assertLedger(orders, { owed: 60, processed: 60, failed: 0 });
+      assert.equal(reports.of('seen').length, 120);
+    },
+    'by handlers that wait for room',
+  );
+
   once(
     "From its first moment on `stop` refuses what is new, with `ERR_LANEBUS_STOPPED`, and `tryPublish` returns `'closed'`.",
     async (scene) => {
