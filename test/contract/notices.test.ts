@@ -105,7 +105,7 @@ describe('a notice', () => {
   it('of no such name, or for no function, is refused', () => {
     const bus = newBus();
     expect(() => bus.on('deadletter' as 'deadLetter', () => undefined)).toThrow(
-      `notice: got 'deadletter'; expected threadRestarted or deadLetter or subscriptionDisabled or circuitOpened or circuitClosed or laneHighWatermark; did you mean "deadLetter"?`,
+      `notice: got 'deadletter'; expected threadRestarted or handlerOverran or deadLetter or subscriptionDisabled or circuitOpened or circuitClosed or laneHighWatermark; did you mean "deadLetter"?`,
     );
     expect(() => bus.on('deadLetter', undefined as never)).toThrow('listener: got undefined; expected a function');
   });
