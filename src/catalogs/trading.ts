@@ -9,20 +9,10 @@
  * symbols never forgets one.
  */
 import { defineEvents } from '../shared/catalog.js';
-import { any, enumOf, f64, i64, optional, type RequiredField, symbol, text, u32, u64 } from '../shared/fields.js';
+import { any, enumOf, f64, i64, optional, symbol, text, u32, u64 } from '../shared/fields.js';
 
 /** Levels of each side of the book in a MARKET_DATA_L2, to go through them: `` event[`bidPrice${level}`] ``. 0 is the best. */
 export const L2_LEVELS = [0, 1, 2, 3, 4] as const;
-
-type LevelFields<Side extends 'bid' | 'ask'> = {
-  readonly [Name in `${Side}${'Price' | 'Size'}${(typeof L2_LEVELS)[number]}`]: RequiredField<number, 'f64'>;
-};
-
-/** `bidPrice0`, `bidSize0`, … `bidSize4`. Price NaN and size 0 where the book has no such level. */
-function levels<const Side extends 'bid' | 'ask'>(side: Side): LevelFields<Side> {
-  const names = L2_LEVELS.flatMap((level) => [`${side}Price${level}`, `${side}Size${level}`]);
-  return Object.fromEntries(names.map((name) => [name, f64()])) as LevelFields<Side>;
-}
 
 const side = enumOf('BUY', 'SELL');
 
@@ -183,8 +173,27 @@ export const tradingCatalog = defineEvents({
       symbol: symbol(),
       /** The exchange's number of the change, within the instrument: a gap means that something is missing. */
       sequence: u64(),
-      ...levels('bid'),
-      ...levels('ask'),
+      /** Of each level price and size, from the best on. Price NaN and size 0 where the book has no such level. */
+      bidPrice0: f64(),
+      bidSize0: f64(),
+      bidPrice1: f64(),
+      bidSize1: f64(),
+      bidPrice2: f64(),
+      bidSize2: f64(),
+      bidPrice3: f64(),
+      bidSize3: f64(),
+      bidPrice4: f64(),
+      bidSize4: f64(),
+      askPrice0: f64(),
+      askSize0: f64(),
+      askPrice1: f64(),
+      askSize1: f64(),
+      askPrice2: f64(),
+      askSize2: f64(),
+      askPrice3: f64(),
+      askSize3: f64(),
+      askPrice4: f64(),
+      askSize4: f64(),
     },
   },
 
