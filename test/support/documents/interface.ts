@@ -55,10 +55,27 @@ function readDeclarations(files: readonly string[]): ts.Program {
 
 const printer = ts.createPrinter({ removeComments: true });
 
+/** Literals of an inferred union stand as the compiler came across them, which differs from build to build. */
+function inOrder<N extends ts.Node>(node: N): N {
+  const result = ts.transform(node, [
+    (context) => (root) => {
+      const visit = (one: ts.Node): ts.Node => {
+        if (ts.isUnionTypeNode(one) && one.types.every((type) => ts.isLiteralTypeNode(type))) {
+          return ts.factory.createUnionTypeNode([...one.types].sort((a, b) => (a.getText() < b.getText() ? -1 : 1)));
+        }
+        return ts.visitEachChild(one, visit, context);
+      };
+      return ts.visitNode(root, visit) as N;
+    },
+  ]);
+  return result.transformed[0];
+}
+
 /** The declaration as it is built, without its comments, formatted as code blocks are. */
 export async function signatureOf({ declarations }: PublicName): Promise<string> {
   const printed = declarations.map((declaration) => {
-    const statement = ts.isVariableDeclaration(declaration) ? declaration.parent.parent : declaration;
+    const isInferred = ts.isVariableDeclaration(declaration);
+    const statement = isInferred ? inOrder(declaration.parent.parent) : declaration;
     return printer.printNode(ts.EmitHint.Unspecified, statement, declaration.getSourceFile());
   });
   // The compiler qualifies what a file itself does not import; here every name is known.
