@@ -5,5 +5,10 @@ import { trade } from './trading.js';
 
 const STEPS = 40;
 const backend = process.env.LANEBUS_BACKEND as BusOptions['backend'];
-const bus = createBus(tradingCatalog, { backend, threads: 2, logger: { level: 'warn', destination: 2 } });
-process.stdout.write(`${(await trade(bus, STEPS)).join('\n')}\n`);
+try {
+  const bus = createBus(tradingCatalog, { backend, threads: 2, logger: { level: 'warn', destination: 2 } });
+  process.stdout.write(`${(await trade(bus, STEPS)).join('\n')}\n`);
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.exitCode = 1;
+}
