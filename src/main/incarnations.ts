@@ -330,8 +330,10 @@ export class Incarnations {
     const { name, options } = record;
     const { timeoutMs } = options;
     const notice = { subscription: { id: record.id, name }, durationMs: ms, deliveries, timeoutMs };
-    const why = "it runs on the bus's own thread, where it cannot be stopped";
-    this.#log.warn(notice, `a handler of "${name}" did not come back for ${Math.round(ms)} ms: ${why}`);
+    this.#log.warn(
+      notice,
+      `"${name}" has held the bus's own thread for ${Math.round(ms)} ms: nobody can be stopped there`,
+    );
     this.#notices.post('handlerOverran', notice);
   }
 
