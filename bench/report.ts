@@ -1,85 +1,131 @@
 import Table from 'cli-table3';
-import type { Machine } from './machine.js';
-import { median } from './rounds.js';
-import type { Measurement, Parameters, Ratio, Scenario } from './scenario.js';
-
-export interface Series {
-  readonly median: number;
-  /** In the order of the rounds. */
-  readonly rounds: readonly number[];
-}
+import { isBusy, type Machine } from './machine.js';
+import type { Found, Round } from './rounds.js';
+import { type Parameters, type Ratio, ratiosOf, type Scenario, type Target } from './scenario.js';
+import { bootstrapInterval, type Interval, type Series, toSeries } from './statistics.js';
 
 /** One system's numbers divided by another's of the same round; both by name. */
-export interface Quotient extends Series, Ratio {}
+export interface Quotient extends Series, Ratio {
+  /** 95 % bootstrap interval of the median. */
+  readonly interval: Interval;
+}
+
+export interface Verdict extends Target {
+  readonly median: number;
+  readonly interval: Interval;
+  readonly met: boolean;
+}
 
 export interface BenchReport {
   readonly scenario: string;
+  readonly question: string;
   readonly unit: string;
+  readonly better: Scenario['better'];
   readonly systems: Readonly<Record<string, Series>>;
-  /** What the scenario compares, by the name it gives the comparison. */
+  /** Those that could not be measured here: why, by name. */
+  readonly absent: Readonly<Record<string, string>>;
+  /** By the name that the scenario gives the comparison. */
   readonly ratios: Readonly<Record<string, Quotient>>;
-  /** What the scenario says besides its number, by system, for each round. */
-  readonly details: Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>>;
+  readonly targets: readonly Verdict[];
+  readonly rounds: readonly Round[];
   readonly machine: Machine;
+  /** Others used the machine in some round. */
+  readonly busy: boolean;
+  /** By name of the system. */
   readonly parameters: Readonly<Record<string, Parameters>>;
 }
 
 export function buildReport(
   scenario: Scenario,
-  found: ReadonlyMap<string, readonly Measurement[]>,
+  { rounds, absent }: Found,
   parameters: Readonly<Record<string, Parameters>>,
   machine: Machine,
 ): BenchReport {
+  const { name, question, unit, better } = scenario;
   const systems: Record<string, Series> = {};
+  for (const system of scenario.systems) {
+    const measured = rounds.filter(({ measurements }) => Object.hasOwn(measurements, system.name));
+    if (measured.length === 0) continue;
+    systems[system.name] = toSeries(measured.map(({ measurements }) => measurements[system.name].value));
+  }
   const ratios: Record<string, Quotient> = {};
-  const details: Record<string, Readonly<Record<string, unknown>>[]> = {};
-  for (const [system, measurements] of found) {
-    systems[system] = toSeries(measurements.map(({ value }) => value));
-    const told = measurements.map((measurement) => measurement.details).filter((one) => one !== undefined);
-    if (told.length > 0) details[system] = told;
-  }
-  for (const [name, { of, over }] of Object.entries(scenario.ratios)) {
-    if (!Object.hasOwn(systems, of) || !Object.hasOwn(systems, over)) continue; // left out with --peers
+  for (const [title, { of, over }] of Object.entries(ratiosOf(scenario))) {
+    if (!Object.hasOwn(systems, of) || !Object.hasOwn(systems, over)) continue; // absent, or left out with --peers
     const divisors = systems[over].rounds;
-    ratios[name] = { of, over, ...toSeries(systems[of].rounds.map((value, round) => value / divisors[round])) };
+    const quotients = systems[of].rounds.map((value, round) => value / divisors[round]);
+    ratios[title] = { of, over, ...toSeries(quotients), interval: bootstrapInterval(quotients) };
   }
-  return { scenario: scenario.name, unit: scenario.unit, systems, ratios, details, machine, parameters };
+  const targets = (scenario.targets ?? []).flatMap((target) => {
+    const [found, name] = 'ratio' in target.of ? [ratios, target.of.ratio] : [systems, target.of.system];
+    return Object.hasOwn(found, name) ? judge(target, found[name]) : [];
+  });
+  const busy = rounds.some(({ busyCores }) => isBusy(busyCores));
+  return {
+    scenario: name,
+    question,
+    unit,
+    better,
+    systems,
+    absent,
+    ratios,
+    targets,
+    rounds,
+    machine,
+    busy,
+    parameters,
+  };
 }
 
-export function formatReport(report: BenchReport, question: string): string {
+function judge(target: Target, { median, rounds }: Series): Verdict {
+  const { atLeast = -Infinity, atMost = Infinity } = target;
+  return { ...target, median, interval: bootstrapInterval(rounds), met: median >= atLeast && median <= atMost };
+}
+
+export function formatReport(report: BenchReport): string {
+  const { systems, absent, ratios, targets, unit, busy } = report;
   const table = new Table({
-    head: ['system', `median ${report.unit}`, 'rounds'],
+    head: ['system', `median ${unit}`, 'rounds'],
     colAligns: ['left', 'right', 'left'],
     style: { head: [], border: [] },
   });
-  for (const [system, { median: middle, rounds }] of Object.entries(report.systems)) {
-    table.push([system, formatNumber(middle), rounds.map(formatNumber).join('  ')]);
+  for (const [system, { median, rounds }] of Object.entries(systems)) {
+    table.push([system, formatNumber(median), rounds.map(formatNumber).join('  ')]);
   }
-  const ratios = Object.values(report.ratios).map(
-    ({ of, over, median: middle, rounds }) =>
-      `${of} ÷ ${over}: ${middle.toFixed(2)} (${rounds.map((ratio) => ratio.toFixed(2)).join('  ')})`,
-  );
-  const { cpu, cores, node, platform, busy, loadavg } = report.machine;
-  const load = busy ? `, BUSY: load ${loadavg[0].toFixed(1)}` : '';
-  const details = Object.entries(report.details).flatMap(([system, rounds]) =>
-    rounds.map((round) => `${system}: ${formatDetails(round)}`),
-  );
-  const machine = `${cpu}, ${cores} cores, Node ${node}, ${platform}${load}`;
-  return [question, table.toString(), ...ratios, ...details, machine].join('\n');
+  for (const [system, why] of Object.entries(absent)) table.push([system, '-', why]);
+  const { cpu, cores, node, platform } = report.machine;
+  return [
+    report.question,
+    table.toString(),
+    ...Object.values(ratios).map(formatQuotient),
+    ...targets.map(formatVerdict),
+    ...report.rounds.flatMap(({ measurements }) =>
+      Object.entries(measurements).flatMap(([system, { details, latency }]) =>
+        details === undefined && latency === undefined ? [] : `${system}: ${formatDetails({ ...details, ...latency })}`,
+      ),
+    ),
+    `${cpu}, ${cores} cores, Node ${node}, ${platform}${busy ? ', BUSY: others used the machine' : ''}`,
+  ].join('\n');
 }
 
-function toSeries(rounds: readonly number[]): Series {
-  return { median: median(rounds), rounds };
-}
-
-function formatNumber(value: number): string {
+export function formatNumber(value: number): string {
+  if (value < 10) return value.toPrecision(3);
   return value.toLocaleString('en-US', { maximumFractionDigits: value < 1_000 ? 1 : 0 });
+}
+
+function formatQuotient({ of, over, median, interval: [low, high], rounds }: Quotient): string {
+  const all = rounds.map(formatNumber).join('  ');
+  return `${of} ÷ ${over}: ${formatNumber(median)} [${formatNumber(low)}, ${formatNumber(high)}] (${all})`;
+}
+
+function formatVerdict({ title, atLeast, atMost, median, met }: Verdict): string {
+  const bound = atLeast === undefined ? `at most ${atMost}` : `at least ${atLeast}`;
+  return `${met ? 'met' : 'MISSED'}: ${title}: ${formatNumber(median)}, to be ${bound}`;
 }
 
 /** The plain values; lists of samples are for the JSON. */
 function formatDetails(details: object): string {
   return Object.entries(details)
     .filter(([, value]) => typeof value !== 'object')
-    .map(([name, value]) => `${name} ${typeof value === 'number' ? value.toPrecision(4) : String(value)}`)
+    .map(([name, value]) => `${name} ${typeof value === 'number' ? formatNumber(value) : String(value)}`)
     .join(', ');
 }

@@ -1,10 +1,14 @@
 /** `npm run bench -- --scenario NAME`: Lanebus beside what it is to be compared with, in one run on one machine. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { describeMachine } from './machine.js';
-import { buildReport, formatReport } from './report.js';
+import { type BenchReport, buildReport, formatReport } from './report.js';
 import { measureRounds } from './rounds.js';
 import type { Scenario } from './scenario.js';
-import { SCENARIOS, scenarioNamed } from './scenarios.js';
+import { SCENARIOS } from './scenarios.js';
+
+/** A quick run begins no round that would end after so long. */
+const QUICK_BUDGET_MS = 40_000;
+const ALL = 'all';
 
 interface Flags {
   readonly scenario: string;
@@ -12,6 +16,7 @@ interface Flags {
   readonly quick?: true;
   readonly rounds?: number;
   readonly events?: number;
+  readonly drop?: number;
   readonly peers?: readonly string[];
 }
 
@@ -21,54 +26,73 @@ function parseCount(given: string): number {
   return count;
 }
 
-function describeScenario({ name, question, systems }: Scenario): string {
-  return `  ${name}: ${question}\n    systems: ${systems.map((system) => system.name).join(', ')}`;
+function peersOf({ systems }: Scenario): string[] {
+  return systems.filter(({ subject }) => subject !== true).map(({ name }) => name);
 }
 
+function describeScenario(scenario: Scenario): string {
+  return `  ${scenario.name}: ${scenario.question}\n    peers: ${peersOf(scenario).join(', ') || 'none'}`;
+}
+
+const names = SCENARIOS.map(({ name }) => name);
 const command = new Command('npm run bench --')
   .addOption(
-    new Option('--scenario <name>', 'what to measure').choices(SCENARIOS.map(({ name }) => name)).default('one-to-one'),
+    new Option('--scenario <name>', 'what to measure, or all of it').choices([...names, ALL]).default('one-to-one'),
   )
   .option('--rounds <count>', 'times that each system is measured', parseCount)
   .option('--events <count>', 'events a measurement, the same for every system', parseCount)
-  .option('--peers <names>', 'the systems beside the first one, separated by commas', (names: string) =>
-    names.split(','),
-  )
-  .option('--quick', 'fewer rounds and events: shows that it works, measures little')
-  .option('--json', 'one JSON object on stdout')
+  .option('--peers <names>', 'the systems beside Lanebus, separated by commas', (given: string) => given.split(','))
+  .option('--quick', 'fewer rounds and events, 45 s at most: shows that it works, measures little')
+  .option('--drop <index>', 'no producer sends this one of its events: every system must be found wrong', parseCount)
+  .option('--json', 'one JSON object on stdout; of all scenarios, a list of them')
   .addHelpText('after', `\nScenarios:\n${SCENARIOS.map(describeScenario).join('\n')}`)
   .parse();
 
 const flags = command.opts<Flags>();
 const quick = flags.quick === true;
-const scenario = scenarioNamed(flags.scenario);
-const [subject, ...peers] = scenario.systems;
-const peerNames = peers.map(({ name }) => name);
-const unknown = flags.peers?.find((peer) => !peerNames.includes(peer));
+const chosen = SCENARIOS.filter(({ name }) => flags.scenario === ALL || flags.scenario === name);
+const knownPeers = new Set(chosen.flatMap(peersOf));
+const unknown = flags.peers?.find((peer) => !knownPeers.has(peer));
 if (unknown !== undefined) {
-  command.error(`error: scenario ${scenario.name} has no peer "${unknown}"; it has: ${peerNames.join(', ') || 'none'}`);
+  const known = [...knownPeers].join(', ') || 'none';
+  command.error(`error: scenario ${flags.scenario} has no peer "${unknown}"; it has: ${known}`);
 }
-const systems = [subject, ...peers.filter(({ name }) => flags.peers?.includes(name) ?? true)];
 
-const parameters = Object.fromEntries(
-  systems.map((system) => {
-    const standard = system.parameters(quick);
-    return [system.name, flags.events === undefined ? standard : { ...standard, events: flags.events }];
-  }),
-);
+const showProgress = (text: string): void => {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+};
 
-const machine = describeMachine();
-const found = await measureRounds({
-  scenario: scenario.name,
-  systems,
-  rounds: flags.rounds ?? (quick ? scenario.rounds.quick : scenario.rounds.full),
-  parameters,
-  onProgress: (text) => {
-    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-  },
-}).catch((error: unknown) => command.error(String(error)));
-if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+async function measure(scenario: Scenario): Promise<BenchReport> {
+  const { name, rounds } = scenario;
+  const systems = scenario.systems.filter(
+    (system) => system.subject === true || (flags.peers?.includes(system.name) ?? true),
+  );
+  const given = {
+    ...(flags.events === undefined ? {} : { events: flags.events }),
+    ...(flags.drop === undefined ? {} : { drop: flags.drop }),
+  };
+  const parameters = Object.fromEntries(
+    systems.map((system) => [system.name, { ...system.parameters(quick), ...given }]),
+  );
+  const machine = describeMachine();
+  const found = await measureRounds({
+    scenario: name,
+    systems,
+    rounds: flags.rounds ?? (quick ? rounds.quick : rounds.full),
+    ...(quick ? { budgetMs: QUICK_BUDGET_MS } : {}),
+    parameters,
+    onProgress: showProgress,
+  });
+  showProgress('');
+  return buildReport(scenario, found, parameters, machine);
+}
 
-const report = buildReport(scenario, found, parameters, machine);
-process.stdout.write(`${flags.json === true ? JSON.stringify(report) : formatReport(report, scenario.question)}\n`);
-if ([...found.values()].flat().some(({ passed }) => passed === false)) process.exitCode = 1;
+const reports: BenchReport[] = [];
+for (const scenario of chosen) {
+  const report = await measure(scenario).catch((error: unknown) => command.error(String(error)));
+  reports.push(report);
+  if (flags.json !== true) process.stdout.write(`${formatReport(report)}\n`);
+}
+if (flags.json === true) process.stdout.write(`${JSON.stringify(flags.scenario === ALL ? reports : reports[0])}\n`);
+const measurements = reports.flatMap(({ rounds }) => rounds.flatMap((round) => Object.values(round.measurements)));
+if (measurements.some(({ passed }) => passed === false)) process.exitCode = 1;

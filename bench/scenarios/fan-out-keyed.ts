@@ -6,7 +6,7 @@
  */
 import type { Parameters, Scenario, System } from '../scenario.js';
 import { burn, stepsOf } from '../work.js';
-import { makeTick, type Tick } from './one-to-one.js';
+import { makeTick, type Tick } from '../ticks.js';
 
 /** Enough keys for an even spread: of 64, a good hash gives the busier of two threads 55 % on average, of 1,000 51 %. */
 const KEYS = 1_000;
@@ -15,6 +15,7 @@ function system(name: string, threads: number, workMicros: number): System {
   return {
     name,
     module: 'lanebus-keyed',
+    subject: true,
     parameters(quick) {
       const events = (workMicros === 0 ? 4_000_000 : 400_000) / (quick ? 4 : 1);
       return { events, warmup: events / 4, symbols: KEYS, threads, workSteps: stepsOf(workMicros) };
@@ -27,6 +28,7 @@ export const fanOutKeyed: Scenario = {
   question:
     'one producer, one subscription with a key on one thread or two, handlers of 5 µs or no work: events a second',
   unit: 'events/s',
+  better: 'higher',
   systems: [
     system('one-thread-5us', 1, 5),
     system('two-threads-5us', 2, 5),

@@ -8,13 +8,29 @@ export const flood: Scenario = {
   name: 'flood',
   question: 'one of three subscriptions fails each delivery, letters go to disk: see the details of each system',
   unit: 'of its own unit',
+  better: 'higher',
   systems: [
     // p99 of the other two while it fails ÷ before.
-    { name: 'p99 at 50,000/s', module: 'lanebus-flood', parameters: (quick) => flooding('paced', quick) },
+    {
+      name: 'p99 at 50,000/s',
+      module: 'lanebus-flood',
+      subject: true,
+      parameters: (quick) => flooding('paced', quick),
+    },
     // Events a second.
-    { name: 'full speed', module: 'lanebus-flood', parameters: (quick) => flooding('full', quick) },
-    { name: 'full speed, circuit', module: 'lanebus-flood', parameters: (quick) => flooding('circuit', quick) },
-    { name: 'full speed, none fails', module: 'lanebus-flood', parameters: (quick) => flooding('none', quick) },
+    { name: 'full speed', module: 'lanebus-flood', subject: true, parameters: (quick) => flooding('full', quick) },
+    {
+      name: 'full speed, circuit',
+      module: 'lanebus-flood',
+      subject: true,
+      parameters: (quick) => flooding('circuit', quick),
+    },
+    {
+      name: 'full speed, none fails',
+      module: 'lanebus-flood',
+      subject: true,
+      parameters: (quick) => flooding('none', quick),
+    },
   ],
   ratios: { circuit: { of: 'full speed, circuit', over: 'full speed, none fails' } },
   rounds: { full: 1, quick: 1 },

@@ -8,20 +8,27 @@ export const killRecovery: Scenario = {
   name: 'kill-recovery',
   question: 'a pool thread is lost: ms to the next delivery on its successor, 99th percentile',
   unit: 'ms',
+  better: 'lower',
   systems: [
-    { name: 'from its exit', module: 'lanebus-kills', parameters: (quick) => losing('exit', 1, quick ? 20 : 200) },
+    {
+      name: 'from its exit',
+      module: 'lanebus-kills',
+      subject: true,
+      parameters: (quick) => losing('exit', 1, quick ? 20 : 200),
+    },
     {
       name: 'from its deadline',
       module: 'lanebus-kills',
+      subject: true,
       parameters: (quick) => losing('deadline', 1, quick ? 20 : 200),
     },
     {
       name: 'from its exit, no spare',
       module: 'lanebus-kills',
+      subject: true,
       parameters: (quick) => losing('exit', 0, quick ? 10 : 50),
     },
   ],
-  ratios: {},
   rounds: { full: 3, quick: 1 },
 };
 

@@ -12,14 +12,15 @@ export const soak: Scenario = {
   name: 'soak',
   question: '50 million ticks from one producer to one worker consumer: does resident memory stay flat?',
   unit: 'events/s',
+  better: 'higher',
   systems: [
     {
       name: 'lanebus',
       module: 'lanebus',
-      parameters: (quick) => ({ events: quick ? 25_000_000 : 50_000_000, warmup: 0, symbols: 16 }),
+      subject: true,
+      parameters: (quick) => ({ events: quick ? 25_000_000 : 50_000_000, symbols: 16 }),
     },
   ],
-  ratios: {},
   rounds: { full: 1, quick: 1 },
 };
 
@@ -34,13 +35,12 @@ export class MemoryRecorder {
   readonly #samples: MemorySample[] = [];
   #nextAt = this.#startedAt;
 
-  /** Whether a sample was due, and taken. */
-  tick(): boolean {
+  /** Takes a sample if one is due. */
+  tick(): void {
     const now = performance.now();
-    if (now < this.#nextAt) return false;
+    if (now < this.#nextAt) return;
     this.#nextAt = now + SAMPLE_INTERVAL_MS;
     this.#samples.push({ ms: Math.round(now - this.#startedAt), rssMb: process.memoryUsage.rss() / 2 ** 20 });
-    return true;
   }
 
   /** Throws when the run was too short to say anything. */

@@ -1,6 +1,6 @@
 import type { HandlerFunction } from 'lanebus';
 import { KeyedWork } from '../scenarios/fan-out-keyed.js';
-import { symbolsOf } from '../scenarios/one-to-one.js';
+import { symbolsOf } from '../ticks.js';
 import type { KeyedCatalog } from './lanebus-keyed-catalog.js';
 import { parametersOf } from './module-parameters.js';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setEnvironmentData, type Worker } from 'node:worker_threads';
 import { createBus, workerHandlers } from 'lanebus';
-import { median } from '../rounds.js';
+import { median } from '../statistics.js';
 import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
 import { epochNow, Time, TIMES, wayOf } from '../scenarios/kill-recovery.js';
 import { catalog } from './lanebus-kills-catalog.js';

@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads';
-import { TickTally } from '../scenarios/one-to-one.js';
+import { TickTally } from '../ticks.js';
 import { ACK_EVERY, type FromConsumer, type ToConsumer } from './post-message.js';
 
 if (parentPort === null) throw new Error('post-message-consumer runs in a worker thread only');

@@ -7,7 +7,8 @@
  */
 import { Worker } from 'node:worker_threads';
 import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
-import { checkTally, makeTick, symbolsOf, type Tally, type Tick } from '../scenarios/one-to-one.js';
+import { measureThroughput } from '../throughput.js';
+import { checkTally, makeTick, symbolsOf, type Tally, type Tick } from '../ticks.js';
 
 export const ACK_EVERY = 2_000;
 const WINDOW = 5 * ACK_EVERY;
@@ -16,6 +17,7 @@ export type ToConsumer = Tick | { type: 'END' };
 export type FromConsumer = { type: 'ACK' } | { type: 'RESULT'; tally: Tally };
 
 async function oneToOne(parameters: Parameters): Promise<Measurement> {
+  const { drop = -1 } = parameters;
   const symbols = symbolsOf(parameters);
   const worker = new Worker(new URL('./post-message-consumer.js', import.meta.url));
   let unacknowledged = 0;
@@ -43,6 +45,7 @@ async function oneToOne(parameters: Parameters): Promise<Measurement> {
     });
     unacknowledged = 0;
     for (let at = 0; at < events; at++) {
+      if (at === drop) continue;
       post(makeTick(at, symbols));
       if (++unacknowledged >= WINDOW) {
         await new Promise<void>((resolve) => {
@@ -55,12 +58,12 @@ async function oneToOne(parameters: Parameters): Promise<Measurement> {
   };
 
   try {
-    checkTally(await run(parameters.warmup), parameters.warmup, symbols);
-    const startedAt = performance.now();
-    const tally = await run(parameters.events);
-    const seconds = (performance.now() - startedAt) / 1000;
-    checkTally(tally, parameters.events, symbols);
-    return { value: parameters.events / seconds };
+    return await measureThroughput(parameters, {
+      run,
+      check: (tally, events) => {
+        checkTally(tally, events, symbols);
+      },
+    });
   } finally {
     await worker.terminate();
   }

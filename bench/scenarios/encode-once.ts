@@ -15,7 +15,8 @@ import { stepsOf } from '../work.js';
 function system(name: string, subscriptions: number, workMicros: number): System {
   return {
     name,
-    module: 'lanebus-fan-out',
+    module: 'lanebus-encode-once',
+    subject: true,
     parameters(quick) {
       const events = (workMicros === 0 ? 2_000_000 : 500_000) / (quick ? 4 : 1);
       const workSteps = stepsOf(workMicros);
@@ -24,11 +25,12 @@ function system(name: string, subscriptions: number, workMicros: number): System
   };
 }
 
-export const fanOut: Scenario = {
-  name: 'fan-out',
+export const encodeOnce: Scenario = {
+  name: 'encode-once',
   question:
     "one producer, one subscription or eight, handlers of no work or 1 µs: the publisher's own time for an event",
   unit: 'ns/event',
+  better: 'lower',
   systems: [
     system('one-subscription-0us', 1, 0),
     system('eight-subscriptions-0us', 8, 0),

@@ -1,5 +1,5 @@
 import type { HandlerFunction } from 'lanebus';
-import { TickTally } from '../scenarios/one-to-one.js';
+import { TickTally } from '../ticks.js';
 import { burn } from '../work.js';
 import type { BenchCatalog } from './lanebus-catalog.js';
 import { parametersOf } from './module-parameters.js';

@@ -1,21 +1,22 @@
 /** Several subscriptions to the same ticks, through Lanebus's public interface alone, with its default lanes. */
 import { createBus, type Subscription, workerHandlers } from 'lanebus';
 import { CLOCK, measureCpu } from '../cpu-clock.js';
-import { median } from '../rounds.js';
+import { median } from '../statistics.js';
 import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
-import { checkTally, makeTick, symbolsOf, type Tally } from '../scenarios/one-to-one.js';
+import { checkTally, makeTick, symbolsOf, type Tally } from '../ticks.js';
 import { catalog } from './lanebus-catalog.js';
-import type * as consumer from './lanebus-fan-out-consumer.js';
+import { checkLedger } from './lanebus.js';
+import type * as consumer from './lanebus-encode-once-consumer.js';
 import { withParameters } from './module-parameters.js';
 
 /** A publisher awaits admission now and then, not for every event. */
 const AWAIT_MASK = 255;
 
-async function fanOut(parameters: Parameters): Promise<Measurement> {
+async function encodeOnce(parameters: Parameters): Promise<Measurement> {
   const { threads, subscriptions, warmup, events, burst, workSteps } = parameters;
   const symbols = symbolsOf(parameters);
   const bus = createBus(catalog, { threads, logger: false });
-  const script = new URL('./lanebus-fan-out-consumer.js', import.meta.url);
+  const script = new URL('./lanebus-encode-once-consumer.js', import.meta.url);
   const ticks = Array.from({ length: subscriptions }, (_, index): Subscription => {
     // Each has an instance of the module, and so a tally, of its own.
     const module = withParameters(script, { subscription: index, workSteps });
@@ -85,11 +86,7 @@ async function fanOut(parameters: Parameters): Promise<Measurement> {
 
     await bus.drain();
     const expected = warmup + 2 * events + 3;
-    for (const subscription of ticks) {
-      const { name, exact, processed, owed } = subscription.metrics();
-      if (exact && processed === expected && owed === expected) continue;
-      throw new Error(`${name}: owed ${owed}, processed ${processed}, exact ${exact}; expected ${expected}`);
-    }
+    for (const subscription of ticks) checkLedger(subscription, expected);
     const eventsPerSecond = events / seconds;
     const details = {
       clock: CLOCK,
@@ -104,4 +101,4 @@ async function fanOut(parameters: Parameters): Promise<Measurement> {
   }
 }
 
-export const scenarios: SystemScenarios = { 'fan-out': fanOut };
+export const scenarios: SystemScenarios = { 'encode-once': encodeOnce };
