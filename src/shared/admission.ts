@@ -226,6 +226,7 @@ export class Admission {
       this.#take();
       if (held.last) held.ticket?.resolve();
     }
+    if (!this.idle) lane.flush(); // nothing that is published now may go past what is held
     this.#show();
     return this.idle;
   }
@@ -305,16 +306,11 @@ export class Admission {
 export class Scratch implements RecordSink {
   memory = new Memory(new ArrayBuffer(4096));
   #bytes = 0;
-  #lane: Lane | undefined;
-
-  /** The record's limits are those of the lane that it will enter. */
-  for(lane: Lane): this {
-    this.#lane = lane;
-    return this;
-  }
+  /** The one that the record will enter, whose limits it has. */
+  lane: Lane | undefined;
 
   claim(payloadBytes: number): number {
-    this.#lane?.checkSize(payloadBytes);
+    this.lane?.checkSize(payloadBytes);
     if (payloadBytes + 8 > this.memory.u8.length) {
       this.memory = new Memory(new ArrayBuffer(2 ** Math.ceil(Math.log2(payloadBytes + 8))));
     }
