@@ -38,7 +38,7 @@ export function compileEncoder(type: EventType, symbols: SymbolWriter, sink: Rec
   const { state, check, measure, write, payloadBytes } = encoderParts(type);
   const source = `'use strict';
 ${state}
-return (event) => {
+return function encode(event) {
   ${check}
   ${measure}
   const at = sink.claim(${payloadBytes}, ${type.index});
@@ -46,7 +46,7 @@ return (event) => {
   ${write}
   return at;
 };`;
-  return instantiate(source, { type, symbols, sink, ...refusals, ...values }) as Encoder;
+  return instantiate(source, { type, symbols, sink, ...refusals, ...values }, `encode-${type.index}`) as Encoder;
 }
 
 /** Encodes an event into a lane and commits it. @returns False if there was no room. */
@@ -64,7 +64,7 @@ export function compilePublish(
   const { clock } = publisher;
   const source = `'use strict';
 ${state}
-return (event) => {
+return function publish(event) {
   ${check}
   ${measure}
   const payloadBytes = ${payloadBytes};
@@ -94,16 +94,8 @@ return (event) => {
   }
   return true;
 };`;
-  return instantiate(source, {
-    type,
-    symbols,
-    lane,
-    group,
-    clock,
-    publisher,
-    ...refusals,
-    ...values,
-  }) as PublishFunction;
+  const scope = { type, symbols, lane, group, clock, publisher, ...refusals, ...values };
+  return instantiate(source, scope, `publish-${type.index}`) as PublishFunction;
 }
 
 function encoderParts(type: EventType) {
@@ -270,7 +262,7 @@ export function compileDecoder(type: EventType, symbols: SymbolNames): Decoder {
   });
   const source = `'use strict';
 ${type.fields.map((field, i) => (field.kind === 'enum' ? `const members${i} = ${JSON.stringify(field.members)};` : '')).join('\n')}
-return (memory, at) => {
+return function decode(memory, at) {
   const f64 = memory.f64, i64 = memory.i64, u64 = memory.u64, i32 = memory.i32, u32 = memory.u32, u8 = memory.u8;
   const at8 = at >> 3, at4 = at >> 2;
   ${variable.length > 0 ? `let end = at + ${type.fixedBytes};` : ''}
@@ -280,7 +272,7 @@ return (memory, at) => {
 ${properties.join('\n')}
   };
 };`;
-  return instantiate(source, { symbols, ...values }) as Decoder;
+  return instantiate(source, { symbols, ...values }, `decode-${type.index}`) as Decoder;
 }
 
 function fixedValue(field: FieldLayout, i: number): string {
@@ -312,9 +304,11 @@ function decodeVariable(field: FieldLayout, i: number, guarded: Guard): string {
   end += ${length};`;
 }
 
-/** Runs generated source with each name of `scope` as a constant. */
-export function instantiate(source: string, scope: Readonly<Record<string, unknown>>): unknown {
+/** Runs generated source with each name of `scope` as a constant. @param name What stack traces and profiles call it. */
+export function instantiate(source: string, scope: Readonly<Record<string, unknown>>, name: string): unknown {
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- this is the code generation; see above for what enters
-  const factory = new Function(...Object.keys(scope), source) as (...values: unknown[]) => unknown;
+  const factory = new Function(...Object.keys(scope), `${source}\n//# sourceURL=lanebus:${name}`) as (
+    ...values: unknown[]
+  ) => unknown;
   return factory(...Object.values(scope));
 }
