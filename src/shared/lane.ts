@@ -137,11 +137,10 @@ export class Lane implements RecordSink {
   #tail: number;
   /** Byte offset of the record claimed last. */
   #last = 0;
-  /** Runs when the publisher's synchronous run has ended. */
+  /** Runs when the publisher's run has ended. */
   readonly #endRun = (): void => {
     this.#flushIsDue = false;
-    // One event a run: there is nothing to group, and a microtask for each would cost more than it saves.
-    if (this.group.left === GROUP - 1) this.#clock.bursting = false;
+    if (this.group.left === GROUP - 1) this.#clock.loneEvent();
     this.flush();
   };
   #flushIsDue = false;
@@ -389,7 +388,9 @@ export class Lane implements RecordSink {
     this.group.type = typeIndex;
     if (this.#flushIsDue) return;
     this.#flushIsDue = true;
-    queueMicrotask(this.#endRun);
+    // A microtask for the one event of each run would cost more than it saves; this is behind all that await.
+    if (this.#clock.chained) process.nextTick(this.#endRun);
+    else queueMicrotask(this.#endRun);
   }
 
   #count(typeIndex: number, events: number): void {

@@ -146,6 +146,7 @@ export class Outbox {
           return 'full';
       }
     } catch (error) {
+      if (error === this.#refusal && this.#refusal?.code === ErrorCode.STOPPED) return 'closed';
       this.#countRefused(event);
       throw error;
     }
