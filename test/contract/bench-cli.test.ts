@@ -167,7 +167,8 @@ describe('lanebus bench', () => {
       /│ latency +│ p50 [\d.]+ [nµm]?s {3}p99 [\d.]+ [nµm]?s {3}p99\.9 [\d.]+ [nµm]?s {3}max [\d.]+ [nµm]?s {3}\(\d+ timed\)/,
       /│ CPU +│ [\d.]+ cores/,
       /│ back-pressure +│ publisher waited \d+ times/,
-      /│ ledger +│ \d+ owed, \d+ processed: exact, each seen once and in order/,
+      /│ lane +│ (under )?[\d.]+ % of 4 MiB in use at most/,
+      /│ ledger +│ \d+ owed, \d+ processed: exact, in order/,
       /│ threads lost +│ 0/,
       /cores, Node v\d+\.\d+\.\d+, \w+ \w+, load [\d.]+/,
     ])

@@ -37,10 +37,10 @@ export class Halts {
    * is not the bus's time.
    */
   sendDue(now: number): void {
-    if (now < this.#nextAt) return;
-    while (this.#nextAt <= now) this.#nextAt += this.#intervalNs;
-    const event = { type: 'HALT', at: nowNs(), sequence: this.published >>> 0 } as const;
-    if (this.#bus.tryPublish(event) === 'published') this.published++;
-    else this.refused++;
+    for (; this.#nextAt <= now; this.#nextAt += this.#intervalNs) {
+      const event = { type: 'HALT', at: nowNs(), sequence: this.published >>> 0 } as const;
+      if (this.#bus.tryPublish(event) === 'published') this.published++;
+      else this.refused++;
+    }
   }
 }

@@ -28,6 +28,7 @@ export function formatResult(result: Result): string {
   }
   table.push(['CPU', cpu(result)]);
   table.push(['back-pressure', backpressure(result)]);
+  table.push(['lane', `${percent(result.backpressure.fill)} of ${bytes(plan.capacityBytes)} in use at most`]);
   table.push(['ledger', ledger(result)]);
   table.push(['threads lost', String(result.kills)]);
   return [heading(result), table.toString(), machine(result)].join('\n');
@@ -78,23 +79,22 @@ function cpu({ cpu: { cores, busThreadCores } }: Result): string {
 }
 
 function backpressure({ plan, seconds, backpressure: found, events }: Result): string {
-  const { waits, waitedMs, refused, mostSpilled, fill } = found;
-  const share = `${percent(fill)} of ${bytes(plan.capacityBytes)} in use at most`;
+  const { waits, waitedMs, refused, mostSpilled } = found;
   switch (plan.whenFull) {
     case 'block':
-      return `publisher waited ${times(waits)}, ${percent(waitedMs / (seconds * 1_000))} of the time   ${share}`;
+      return `publisher waited ${times(waits)}, ${percent(waitedMs / (seconds * 1_000))} of the time`;
     case 'reject':
-      return `${grouped(refused)} refused (${percent(refused / Math.max(1, refused + events))})   ${share}`;
+      return `${grouped(refused)} refused (${percent(refused / Math.max(1, refused + events))})`;
     case 'dropNewest':
-      return `${grouped(refused)} dropped (${percent(refused / Math.max(1, refused + events))})   ${share}`;
+      return `${grouped(refused)} dropped (${percent(refused / Math.max(1, refused + events))})`;
     case 'spill':
-      return `${grouped(mostSpilled)} events in the overflow at most   ${share}`;
+      return `${grouped(mostSpilled)} events in the overflow at most`;
   }
 }
 
 function ledger({ ledger: { owed, processed, discarded, exact }, problems }: Result): string {
   const left = discarded === 0 ? '' : `, ${grouped(discarded)} discarded at the end`;
-  const verdict = problems.length > 0 ? 'WRONG' : exact ? 'exact, each seen once and in order' : 'NOT exact';
+  const verdict = problems.length > 0 ? 'WRONG' : exact ? 'exact, in order' : 'NOT exact';
   return `${grouped(owed)} owed, ${grouped(processed)} processed${left}: ${verdict}`;
 }
 
