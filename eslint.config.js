@@ -50,4 +50,10 @@ export default tseslint.config(
     '/src/|/dist/',
     'examples and benches use the public package only: import from "lanebus"',
   ),
+  // They measure what no user can reach: codec, lane and dispatch by themselves. At run time they load `dist`.
+  forbid(
+    ['bench/micro/**'],
+    '/src/(?!shared/)|/dist/',
+    'micro-benchmarks use the public package and types of src/shared; what they measure comes from internals.js',
+  ),
 );
