@@ -38,7 +38,7 @@ function sumOver(places: readonly number[], ask: (memory: Memory, at: number) =>
 function makeHash(field: Payload[string], valueOf: (n: number) => unknown): Micro {
   const { type, room, encode, given, symbols } = codecOf({
     payload: { before: i32(), key: field },
-    fields: (n) => ({ before: n, key: valueOf(n) }),
+    event: (n) => ({ type: 'TICK', before: n, key: valueOf(n) }),
   });
   const places = given.map((event) => encode(event));
   const hash = compileKeyHash(type, 'key', symbols);
@@ -59,7 +59,7 @@ function makeHash(field: Payload[string], valueOf: (n: number) => unknown): Micr
 }
 
 function makeFilter(filter: object, passes: (tick: Tick) => boolean): Micro {
-  const { type, room, encode, given, symbols } = codecOf({ payload: payloadOfTick(), fields: tickOf });
+  const { type, room, encode, given, symbols } = codecOf({ payload: payloadOfTick(), event: tickOf });
   const places = given.map((event) => encode(event));
   deepStrictEqual(filterProblems(filter, [type]), []);
   const test = compileFilter(type, normaliseFilter(filter), symbols);
