@@ -32,7 +32,7 @@ function market(position = 0) {
     /** As `publish` does it: in one go, if the group is open. */
     compiled: (type: EventType, event: object): boolean => compiled[type.index - 1](event),
     /** Step by step. */
-    plain(type: EventType, event: object): boolean {
+    plain: (type: EventType, event: object): boolean => {
       if (encoders[type.index - 1](event) < 0) return false;
       lane.commit(type.index);
       return true;
