@@ -4,7 +4,8 @@ import { fanOutKeyed } from './scenarios/fan-out-keyed.js';
 import { flood } from './scenarios/flood.js';
 import { killRecovery } from './scenarios/kill-recovery.js';
 import { oneToOne } from './scenarios/one-to-one.js';
+import { pingPong } from './scenarios/ping-pong.js';
 import { soak } from './scenarios/soak.js';
 
 /** In the order of the report. */
-export const SCENARIOS: readonly Scenario[] = [oneToOne, encodeOnce, fanOutKeyed, killRecovery, flood, soak];
+export const SCENARIOS: readonly Scenario[] = [oneToOne, encodeOnce, fanOutKeyed, pingPong, killRecovery, flood, soak];
