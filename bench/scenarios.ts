@@ -2,10 +2,20 @@ import type { Scenario } from './scenario.js';
 import { encodeOnce } from './scenarios/encode-once.js';
 import { fanOutKeyed } from './scenarios/fan-out-keyed.js';
 import { flood } from './scenarios/flood.js';
+import { haltOvertakes } from './scenarios/halt-overtakes.js';
 import { killRecovery } from './scenarios/kill-recovery.js';
 import { oneToOne } from './scenarios/one-to-one.js';
 import { pingPong } from './scenarios/ping-pong.js';
 import { soak } from './scenarios/soak.js';
 
 /** In the order of the report. */
-export const SCENARIOS: readonly Scenario[] = [oneToOne, encodeOnce, fanOutKeyed, pingPong, killRecovery, flood, soak];
+export const SCENARIOS: readonly Scenario[] = [
+  oneToOne,
+  encodeOnce,
+  fanOutKeyed,
+  pingPong,
+  haltOvertakes,
+  killRecovery,
+  flood,
+  soak,
+];

@@ -1,7 +1,7 @@
 /** A round trip as a call through comlink, over a channel of its own to a worker. */
 import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { type Endpoint, type Remote, wrap } from 'comlink';
+import { wrap } from 'comlink';
 import { measureCalls } from '../round-trips.js';
 import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
 import { makeTick, symbolsOf } from '../ticks.js';
