@@ -3,6 +3,7 @@ import { encodeOnce } from './scenarios/encode-once.js';
 import { fanOutKeyed } from './scenarios/fan-out-keyed.js';
 import { flood } from './scenarios/flood.js';
 import { haltOvertakes } from './scenarios/halt-overtakes.js';
+import { idleCost } from './scenarios/idle-cost.js';
 import { killRecovery } from './scenarios/kill-recovery.js';
 import { oneToOne } from './scenarios/one-to-one.js';
 import { pingPong } from './scenarios/ping-pong.js';
@@ -16,6 +17,7 @@ export const SCENARIOS: readonly Scenario[] = [
   pingPong,
   haltOvertakes,
   killRecovery,
+  idleCost,
   flood,
   soak,
 ];

@@ -45,7 +45,7 @@ export const pingPong: Scenario = {
       parameters: (quick: boolean) => trips(20_000, quick, { way }),
     })),
     { name: 'comlink', module: 'comlink-ping-pong', parameters: (quick) => trips(10_000, quick) },
-    { name: 'piscina', module: 'piscina-ping-pong', parameters: (quick) => trips(10_000, quick) },
+    { name: 'piscina', module: 'piscina-ping-pong', parameters: (quick) => trips(10_000, quick, { threads: 1 }) },
     {
       name: 'atomics-spin',
       module: 'atomics-ping-pong',

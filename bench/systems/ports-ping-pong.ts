@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { BroadcastChannel, MessageChannel, Worker } from 'node:worker_threads';
 import { measureAnswers, type RoundTripsResult, toMeasurement } from '../round-trips.js';
 import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
+import { measureIdle } from '../scenarios/idle-cost.js';
 import { PORT_WAYS, type PortWay } from '../scenarios/ping-pong.js';
 import { makeTick, symbolsOf, type Tick } from '../ticks.js';
 import type { AnswererData, AskerData } from './ports-ping-pong-worker.js';
@@ -12,15 +13,7 @@ const WORKER = new URL('./ports-ping-pong-worker.js', import.meta.url);
 const ways: Record<PortWay, (parameters: Parameters) => Promise<Measurement>> = {
   async 'post-message'(parameters) {
     const worker = await startWorker({ side: 'answers', by: 'parent' });
-    const symbols = symbolsOf(parameters);
-    const trips = measureAnswers(parameters, (sequence) => {
-      worker.postMessage(makeTick(sequence, symbols));
-    });
-    worker.on('message', ({ sequence }: Tick) => {
-      trips.take(sequence);
-    });
-    trips.start();
-    return measureWith([worker], trips.measurement);
+    return measureWith([worker], tripsTo(worker, parameters));
   },
 
   async 'message-channel'(parameters) {
@@ -53,6 +46,18 @@ const ways: Record<PortWay, (parameters: Parameters) => Promise<Measurement>> = 
   },
 };
 
+function tripsTo(worker: Worker, parameters: Parameters): Promise<Measurement> {
+  const symbols = symbolsOf(parameters);
+  const trips = measureAnswers(parameters, (sequence) => {
+    worker.postMessage(makeTick(sequence, symbols));
+  });
+  worker.on('message', ({ sequence }: Tick) => {
+    trips.take(sequence);
+  });
+  trips.start();
+  return trips.measurement;
+}
+
 /** Resolves when it listens. */
 async function startWorker(workerData: AnswererData | AskerData): Promise<Worker> {
   const ports =
@@ -78,4 +83,12 @@ async function pingPong(parameters: Parameters): Promise<Measurement> {
   return ways[PORT_WAYS[parameters.way]](parameters);
 }
 
-export const scenarios: SystemScenarios = { 'ping-pong': pingPong };
+async function idleCost(parameters: Parameters): Promise<Measurement> {
+  const worker = await startWorker({ side: 'answers', by: 'parent' });
+  return measureWith(
+    [worker],
+    measureIdle(parameters, () => tripsTo(worker, parameters)),
+  );
+}
+
+export const scenarios: SystemScenarios = { 'ping-pong': pingPong, 'idle-cost': idleCost };
