@@ -6,6 +6,7 @@ import { haltOvertakes } from './scenarios/halt-overtakes.js';
 import { idleCost } from './scenarios/idle-cost.js';
 import { killRecovery } from './scenarios/kill-recovery.js';
 import { oneToOne } from './scenarios/one-to-one.js';
+import { openLoad } from './scenarios/open-load.js';
 import { payloads, publishCost } from './scenarios/payloads.js';
 import { pingPong } from './scenarios/ping-pong.js';
 import { soak } from './scenarios/soak.js';
@@ -21,6 +22,7 @@ export const SCENARIOS: readonly Scenario[] = [
   haltOvertakes,
   killRecovery,
   idleCost,
+  openLoad,
   flood,
   soak,
 ];
