@@ -1,6 +1,7 @@
 import type { Scenario } from './scenario.js';
 import { encodeOnce } from './scenarios/encode-once.js';
 import { fanOutKeyed } from './scenarios/fan-out-keyed.js';
+import { feed } from './scenarios/feed.js';
 import { flood } from './scenarios/flood.js';
 import { haltOvertakes } from './scenarios/halt-overtakes.js';
 import { idleCost } from './scenarios/idle-cost.js';
@@ -23,6 +24,7 @@ export const SCENARIOS: readonly Scenario[] = [
   killRecovery,
   idleCost,
   openLoad,
+  feed,
   flood,
   soak,
 ];
