@@ -46,6 +46,7 @@ export const pingPong: Scenario = {
     })),
     { name: 'comlink', module: 'comlink-ping-pong', parameters: (quick) => trips(10_000, quick) },
     { name: 'piscina', module: 'piscina-ping-pong', parameters: (quick) => trips(10_000, quick, { threads: 1 }) },
+    { name: 'nats', module: 'nats-ping-pong', parameters: (quick) => trips(5_000, quick) },
     {
       name: 'atomics-spin',
       module: 'atomics-ping-pong',
@@ -70,5 +71,5 @@ export const pingPong: Scenario = {
 
 function trips(events: number, quick: boolean, more?: Parameters): Parameters {
   const count = quick ? events / 4 : events;
-  return { events: count, warmup: count / 4, symbols: 16, ...more };
+  return { events: count, warmup: Math.floor(count / 4), symbols: 16, ...more };
 }
