@@ -25,7 +25,8 @@ export const openLoad: Scenario = {
 };
 
 function loading(events: number, quick: boolean): Parameters {
-  return { events, warmup: events / 2, slices: 3, levelMs: quick ? 300 : 1_000, settleMs: 100, symbols: 16 };
+  const count = quick ? events / 4 : events;
+  return { events: count, warmup: count / 2, slices: 3, levelMs: quick ? 250 : 1_000, settleMs: 50, symbols: 16 };
 }
 
 const LEVELS = [10, 50, 90] as const;

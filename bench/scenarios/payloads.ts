@@ -16,10 +16,10 @@ const SIZES: Readonly<
   'fixed-64': { lanebus: 2_000_000, postMessage: 120_000, burst: 8_000 },
   'fixed-256': { lanebus: 500_000, postMessage: 40_000, burst: 4_000 },
   'text-1k': { lanebus: 500_000, postMessage: 120_000, burst: 2_000 },
-  any: { lanebus: 200_000, postMessage: 40_000, burst: 4_000 },
+  any: { lanebus: 100_000, postMessage: 40_000, burst: 2_000 },
 };
 
-const BURSTS = { lanebus: 180, postMessage: 30 } as const;
+const BURSTS = { lanebus: 120, postMessage: 30 } as const;
 
 export function kindOf({ kind }: Parameters): Kind {
   return KINDS[kind];
@@ -50,7 +50,7 @@ export const payloads: Scenario = {
   better: 'higher',
   systems: systems((kind, isLanebus, quick) => {
     const { lanebus, postMessage } = SIZES[kind];
-    const events = isLanebus ? lanebus : postMessage;
+    const events = (isLanebus ? lanebus : postMessage) / (quick ? 2 : 1);
     return { events, warmup: events / 2, slices: quick ? 2 : 5 };
   }),
   targets: [

@@ -24,7 +24,7 @@ export const pingPong: Scenario = {
       name: 'lanebus-spinning',
       module: 'lanebus-ping-pong',
       subject: true,
-      parameters: (quick) => trips(1_000_000, quick, { threads: 2, spinMicros: SPIN_MICROS }),
+      parameters: (quick) => trips(400_000, quick, { threads: 2, spinMicros: SPIN_MICROS }),
     },
     // The bus's own thread and one of the pool.
     {
@@ -50,7 +50,7 @@ export const pingPong: Scenario = {
     {
       name: 'atomics-spin',
       module: 'atomics-ping-pong',
-      parameters: (quick) => trips(1_000_000, quick, { parks: 0 }),
+      parameters: (quick) => trips(400_000, quick, { parks: 0 }),
     },
     {
       name: 'atomics-wait',

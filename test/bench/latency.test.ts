@@ -20,6 +20,7 @@ import { pingPong } from '../../bench/scenarios/ping-pong.js';
 const CHILD = fileURLToPath(new URL('../../build/bench/child.js', import.meta.url));
 const FEED_ROWS = fileURLToPath(new URL('../../build/bench/feed-rows.js', import.meta.url));
 const SHARED_DATA = fileURLToPath(new URL('../../../shared/data', import.meta.url));
+const NATS_SERVER = 'nats-server';
 const DAY_ROWS = 68_792;
 /** Of a process that ends by itself after a second at most, on a machine that is busy with others. */
 const CHILD_LIMIT_MS = 30_000;
@@ -49,7 +50,7 @@ async function measure({ name }: Scenario, system: System, small: Parameters): P
 /** The reason that there is to be; undefined where everything is there. */
 function absenceOf({ name }: Scenario, system: System): Absence | undefined {
   if (name === 'feed' && !existsSync(SHARED_DATA)) return { absent: 'the shared data is not beside the repository' };
-  if (system.name === 'nats' && spawnSync('nats-server', ['--version']).error !== undefined) {
+  if (system.name === 'nats' && spawnSync(NATS_SERVER, ['--version']).error !== undefined) {
     return { absent: "there is no nats-server on this machine: Debian's package nats-server" };
   }
   return undefined;
