@@ -32,6 +32,9 @@ function loading(events: number, quick: boolean): Parameters {
 const LEVELS = [10, 50, 90] as const;
 const VALUE_LEVEL = 50;
 
+/** A producer that is behind sends much at once, and is to notice when there is no room: it waits for every 64th event. */
+const AWAIT_MASK = 63;
+
 /** Every 17th event is timed: all of them would slow the consumer down, and 16 would meet the same place of each group. */
 const SAMPLE_EVERY = 17;
 
@@ -67,7 +70,7 @@ export class LoadLog {
 export interface LoadSender {
   /** At full speed. @returns What to wait for before the next one. */
   tryTick(tick: Tick): Promise<unknown> | undefined;
-  /** At a rate: nothing holds it back. @returns What a producer waits for once it has sent all that is due. */
+  /** At a rate. @returns What a producer waits for now and then, and once it has sent all that is due. */
   tick(tick: Tick): Promise<unknown> | undefined;
   end(): Promise<LoadResult>;
 }
@@ -119,6 +122,7 @@ async function sendPaced(
       const tick = makeTick(at, symbols);
       tick.exchangeTime = startedAt + at / perMs;
       sent = sender.tick(tick);
+      if ((at & AWAIT_MASK) === AWAIT_MASK && sent !== undefined) await sent;
     }
     if (sent !== undefined) await sent;
   }

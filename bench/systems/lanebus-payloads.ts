@@ -10,7 +10,7 @@ import { catalog } from './lanebus-payloads-catalog.js';
 import type * as consumer from './lanebus-payloads-consumer.js';
 import { checkLedger } from './lanebus.js';
 
-/** A subscription on a pool thread, and the two ways to send it what it owes an answer for. */
+/** A subscription on a pool thread, and the two ways to send it events. */
 function connect(parameters: Parameters) {
   const { drop = -1 } = parameters;
   const kind = kindOf(parameters);
@@ -23,6 +23,8 @@ function connect(parameters: Parameters) {
   let owed = 0;
 
   const end = async (): Promise<Tally> => {
+    const { waiting } = bus.metrics().lanes.market;
+    if (waiting > 0) throw new Error(`${waiting} events have not found room at once`);
     owed++;
     const result = new Promise<Tally>((resolve) => {
       onResult = resolve;
@@ -30,76 +32,47 @@ function connect(parameters: Parameters) {
     await bus.publish({ type: 'END' });
     return result;
   };
-  return {
-    check: payloadChecker(kind, symbols),
-    end,
 
-    /** All of it has room. */
-    send(count: number): void {
-      for (let at = 0; at < count; at++) {
-        if (at !== drop) void bus.publish(makeEvent(kind, at, symbols));
-      }
-      owed += count;
-    },
+  const send = (count: number): void => {
+    for (let at = 0; at < count; at++) {
+      if (at !== drop) void bus.publish(makeEvent(kind, at, symbols));
+    }
+    owed += count;
+  };
 
-    async run(count: number): Promise<Tally> {
-      for (let at = 0; at < count; at++) {
-        if (at === drop) continue;
-        const event = makeEvent(kind, at, symbols);
-        if (bus.tryPublish(event) === 'full') await bus.publish(event);
-      }
-      owed += count;
-      return end();
-    },
+  const run = async (count: number): Promise<Tally> => {
+    for (let at = 0; at < count; at++) {
+      if (at === drop) continue;
+      const event = makeEvent(kind, at, symbols);
+      if (bus.tryPublish(event) === 'full') await bus.publish(event);
+    }
+    owed += count;
+    return end();
+  };
 
-    async start(): Promise<void> {
-      await bus.start();
-    },
-
-    /** Throws when the ledger does not say what was sent, or something has waited that should not. */
-    async checkLedger(): Promise<void> {
+  /** Runs a measurement of the bus; throws when the ledger does not say what was sent. */
+  const around = async (measure: () => Promise<Measurement>): Promise<Measurement> => {
+    await bus.start();
+    try {
+      const measurement = await measure();
       await bus.drain();
       checkLedger(events, owed);
-    },
-
-    get waiting(): number {
-      return bus.metrics().lanes.market.waiting;
-    },
-
-    async stop(): Promise<void> {
+      return measurement;
+    } finally {
       await bus.stop();
-    },
+    }
   };
+  return { around, send, run, end, check: payloadChecker(kind, symbols) };
 }
 
 async function payloads(parameters: Parameters): Promise<Measurement> {
-  const connection = connect(parameters);
-  await connection.start();
-  try {
-    const measurement = await measureThroughput(parameters, connection);
-    await connection.checkLedger();
-    return measurement;
-  } finally {
-    await connection.stop();
-  }
+  const { around, ...streaming } = connect(parameters);
+  return around(() => measureThroughput(parameters, streaming));
 }
 
 async function publishCost(parameters: Parameters): Promise<Measurement> {
-  const connection = connect(parameters);
-  await connection.start();
-  try {
-    const measurement = await measurePublishCost(parameters, {
-      ...connection,
-      send(count) {
-        connection.send(count);
-        if (connection.waiting > 0) throw new Error(`a burst of ${count} events has not found room`);
-      },
-    });
-    await connection.checkLedger();
-    return measurement;
-  } finally {
-    await connection.stop();
-  }
+  const { around, ...bursts } = connect(parameters);
+  return around(() => measurePublishCost(parameters, bursts));
 }
 
 export const scenarios: SystemScenarios = { payloads, 'publish-cost': publishCost };

@@ -36,50 +36,42 @@ function connect(parameters: Parameters) {
     unacknowledged = 0;
     return tally;
   };
-  return {
-    check: payloadChecker(kind, symbols),
-    end,
-
-    send(count: number): void {
-      for (let at = 0; at < count; at++) {
-        if (at !== drop) worker.postMessage(makeEvent(kind, at, symbols));
-      }
-    },
-
-    async run(count: number): Promise<Tally> {
-      for (let at = 0; at < count; at++) {
-        if (at === drop) continue;
-        worker.postMessage(makeEvent(kind, at, symbols));
-        if (++unacknowledged < WINDOW) continue;
-        await new Promise<void>((resolve) => {
-          onRoom = resolve;
-        });
-      }
-      return end();
-    },
-
-    async stop(): Promise<void> {
-      await worker.terminate();
-    },
+  const send = (count: number): void => {
+    for (let at = 0; at < count; at++) {
+      if (at !== drop) worker.postMessage(makeEvent(kind, at, symbols));
+    }
   };
+
+  const run = async (count: number): Promise<Tally> => {
+    for (let at = 0; at < count; at++) {
+      if (at === drop) continue;
+      worker.postMessage(makeEvent(kind, at, symbols));
+      if (++unacknowledged < WINDOW) continue;
+      await new Promise<void>((resolve) => {
+        onRoom = resolve;
+      });
+    }
+    return end();
+  };
+
+  const around = async (measure: () => Promise<Measurement>): Promise<Measurement> => {
+    try {
+      return await measure();
+    } finally {
+      await worker.terminate();
+    }
+  };
+  return { around, send, run, end, check: payloadChecker(kind, symbols) };
 }
 
 async function payloads(parameters: Parameters): Promise<Measurement> {
-  const connection = connect(parameters);
-  try {
-    return await measureThroughput(parameters, connection);
-  } finally {
-    await connection.stop();
-  }
+  const { around, ...streaming } = connect(parameters);
+  return around(() => measureThroughput(parameters, streaming));
 }
 
 async function publishCost(parameters: Parameters): Promise<Measurement> {
-  const connection = connect(parameters);
-  try {
-    return await measurePublishCost(parameters, connection);
-  } finally {
-    await connection.stop();
-  }
+  const { around, ...bursts } = connect(parameters);
+  return around(() => measurePublishCost(parameters, bursts));
 }
 
 export const scenarios: SystemScenarios = { payloads, 'publish-cost': publishCost };
