@@ -41,6 +41,11 @@ export default tseslint.config(
     'the conformance suite knows the public interface only: import from main/index.js',
   ),
   forbid(
+    ['src/cli/bench/**'],
+    '/(shared|workers|testing)/|/main/(?!index\\.js$)',
+    'the benchmark measures the public interface only: import from main/index.js',
+  ),
+  forbid(
     ['examples/**', 'bench/**'],
     '/src/|/dist/',
     'examples and benches use the public package only: import from "lanebus"',

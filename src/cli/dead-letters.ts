@@ -13,13 +13,11 @@ import { createLogger } from '../shared/logger.js';
 import { type Letter, MemoryDeadLetterStore } from '../main/dead-letter-store.js';
 import { DeadLetterOffice, REASONS, toJson } from '../main/dead-letters.js';
 import type { LmdbLetters } from '../main/lmdb-letters.js';
+import { UsageError } from './usage-error.js';
 
 const LOOK_MS = 50;
 /** Characters of a cell, before it is cut. */
 const MAX_CELL = 48;
-
-/** A call that says too little, or too much. */
-export class UsageError extends Error {}
 
 interface StoreOptions {
   readonly store: string;

@@ -2,7 +2,9 @@
 /** The command line: `npx lanebus`. What goes wrong is one line on standard error, with exit code 1; a wrong call has 2. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { deadLettersCommand, UsageError } from './dead-letters.js';
+import { benchCommand } from './bench.js';
+import { deadLettersCommand } from './dead-letters.js';
+import { UsageError } from './usage-error.js';
 
 const { version, description } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -11,6 +13,7 @@ const { version, description } = JSON.parse(
 const program = new Command('lanebus')
   .description(description)
   .version(version)
+  .addCommand(benchCommand())
   .addCommand(deadLettersCommand())
   .showHelpAfterError('(--help tells how it is called)');
 

@@ -21,6 +21,7 @@ import { isReal, now, realNow, toEpoch } from '../shared/clock.js';
 import { unknownTypeError } from '../shared/codec.js';
 import { asError, ErrorCode, LanebusError } from '../shared/errors.js';
 import { createLogger, type Logger } from '../shared/logger.js';
+import type { Outbox } from '../shared/outbox.js';
 import type { Letter } from './dead-letter-store.js';
 import { Incarnations } from './incarnations.js';
 import { openStream, resolveStreamOptions } from './event-stream.js';
@@ -46,6 +47,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
   readonly #log: Logger;
   readonly #notices: NoticeBoard;
   readonly #incarnations: Incarnations;
+  readonly #outbox: Outbox;
   readonly #handles = new Map<SubscriptionRecord, Handle>();
   #state: MetricsSnapshot['state'] = 'created';
   #startedAt = 0;
@@ -62,13 +64,14 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
     this.#log = createLogger(options.logger, { name: 'lanebus' });
     this.#notices = new NoticeBoard(this.#log);
     this.#incarnations = new Incarnations(catalog, options, this.#log, this.#notices);
+    this.#outbox = this.#incarnations.engine.outbox;
     this.#incarnations.wiring.meter.onHigh = (notice) => {
       this.#notices.post('laneHighWatermark', notice);
     };
     this.#incarnations.onDisabled = (record) => {
       this.#handles.get(record)?.unsubscribe();
     };
-    this.#incarnations.engine.outbox.refuse(
+    this.#outbox.refuse(
       new LanebusError(ErrorCode.NOT_STARTED, 'publish: the bus has not started; await bus.start() first'),
     );
   }
@@ -103,7 +106,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
     this.#state = 'running';
     this.#incarnations.deadLetters.serve();
     this.#incarnations.state = 'running';
-    this.#incarnations.engine.outbox.open();
+    this.#outbox.open();
     this.#watchdog = new Watchdog(this.#incarnations, this.#options.watchdogIntervalMs, () => {
       this.#endSpent();
       this.#incarnations.breakers.look();
@@ -113,7 +116,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
       this.#incarnations.wiring.recycle();
     });
     const rouse = (): void => this.#watchdog?.rouse();
-    this.#incarnations.engine.outbox.onWake = rouse;
+    this.#outbox.onWake = rouse;
     this.#incarnations.onActivity = rouse;
     if (this.#options.metricsLogIntervalMs > 0) {
       this.#metricsTimer = setInterval(() => {
@@ -136,16 +139,15 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
   }
 
   publish(event: EventOf<C>): Promise<void> {
-    return this.#incarnations.engine.outbox.publish(event);
+    return this.#outbox.publish(event);
   }
 
   tryPublish(event: EventOf<C>): PublishOutcome {
-    if (this.#state === 'stopping' || this.#state === 'stopped') return 'closed';
-    return this.#incarnations.engine.outbox.tryPublish(event);
+    return this.#outbox.tryPublish(event);
   }
 
   publishBatch(events: readonly EventOf<C>[]): Promise<void> {
-    return this.#incarnations.engine.outbox.publishBatch(events);
+    return this.#outbox.publishBatch(events);
   }
 
   subscribe<const T extends TypeOf<C>>(
@@ -232,7 +234,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
   }
 
   metrics(): MetricsSnapshot {
-    this.#incarnations.engine.outbox.flush(); // what a burst has put off is published
+    this.#outbox.flush(); // what a burst has put off is published
     const { meter, producers, records } = this.#incarnations.wiring;
     return {
       takenAt: toEpoch(now()),
@@ -253,7 +255,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
     const begun = realNow();
     const { producers, records } = this.#incarnations.wiring;
     for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(LAST_LOOK_MS, waitMs * 2)) {
-      this.#incarnations.engine.outbox.flush();
+      this.#outbox.flush();
       const drained = isQuiet(producers, records);
       const durationMs = realNow() - begun;
       if (drained || (timeoutMs > 0 && durationMs >= timeoutMs)) {
@@ -268,13 +270,12 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
 
   async #stop(timeoutMs: number): Promise<StopReport> {
     const begun = realNow();
-    const { engine, wiring } = this.#incarnations;
-    const { records } = wiring;
+    const { records } = this.#incarnations.wiring;
     const wasRunning = this.#state === 'running';
     this.#state = 'stopping';
-    const releasedPublishers = engine.outbox.close(stoppedError('publish'));
+    const releasedPublishers = this.#outbox.close(stoppedError('publish'));
     const drained = wasRunning ? (await this.#drain(timeoutMs)).drained : true;
-    engine.outbox.refuse(stoppedError('publish'));
+    this.#outbox.refuse(stoppedError('publish'));
     this.#watchdog?.stop();
     clearInterval(this.#metricsTimer);
     await this.#incarnations.stop(this.#options.graceMs);
@@ -315,7 +316,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
     const event = eventOf({ ...letter, type });
     if (event === undefined) return 'its event cannot be decoded';
     try {
-      await this.#incarnations.engine.outbox.publish(event);
+      await this.#outbox.publish(event);
     } catch (error) {
       return asError(error).message;
     }
@@ -326,7 +327,7 @@ export class LaneBus<C extends Catalog> implements EventBus<C> {
   /** Closes everything after a start that failed. */
   async #fail(error: unknown): Promise<void> {
     this.#state = 'stopping';
-    this.#incarnations.engine.outbox.refuse(stoppedError('publish'));
+    this.#outbox.refuse(stoppedError('publish'));
     await this.#incarnations.stop(0);
     this.#incarnations.desk.silenceAll();
     await this.#incarnations.deadLetters.close();

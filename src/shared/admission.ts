@@ -84,10 +84,8 @@ export class Admission {
     this.#parker = new Parker(lane.control, LaneWord.ROOM_INDEX);
   }
 
-  /** Whether an event may enter the lane now without overtaking one that waits. */
-  get idle(): boolean {
-    return this.#held.size === 0 && this.#gap.size === 0;
-  }
+  /** Whether an event may enter the lane now without overtaking one that waits. A field: every `publish` looks at it. */
+  idle = true;
 
   /** Whether events that find no room are held (`block`, `spill`). */
   get holds(): boolean {
@@ -116,6 +114,7 @@ export class Admission {
       this.#heldBytes += held.payload.length;
       if (held.ticket !== undefined && held.last) this.#countTicket(held.ticket, 1);
     }
+    this.#judge();
     if (this.config.whenFull === 'spill') this.#watch();
     this.#show();
     this.#arm();
@@ -126,13 +125,14 @@ export class Admission {
   drop(typeIndex: number): void {
     this.count('DROPPED_F64', 1);
     this.#gap.set(typeIndex, (this.#gap.get(typeIndex) ?? 0) + 1);
+    this.#judge();
     if (!this.#flowing) void this.#flow();
   }
 
   /** Tells of the events dropped so far, if there is room. @returns Whether an event may enter the lane now. */
   resume(): boolean {
     while (this.#gap.size > 0) if (!this.lane.noticeGap(this.#gap)) return false;
-    return this.idle;
+    return this.#judge();
   }
 
   /** @param delivery The one that cannot end before. */
@@ -183,6 +183,7 @@ export class Admission {
     const types = [...this.#held].map((held) => held.typeIndex);
     this.#held.clear();
     this.#heldBytes = 0;
+    this.#judge();
     this.lane.countUnsent(types);
     this.#show();
     ring(this.lane.control, LaneWord.ROOM_INDEX);
@@ -226,8 +227,13 @@ export class Admission {
       this.#take();
       if (held.last) held.ticket?.resolve();
     }
+    if (!this.idle) lane.flush(); // nothing that is published now may go past what is held
     this.#show();
     return this.idle;
+  }
+
+  #judge(): boolean {
+    return (this.idle = this.#held.size === 0 && this.#gap.size === 0);
   }
 
   #countTicket({ delivery }: Ticket, change: 1 | -1): void {
@@ -238,6 +244,7 @@ export class Admission {
   #take(): Held | undefined {
     const held = this.#held.dequeue();
     if (held === undefined) return undefined;
+    this.#judge();
     this.#heldBytes -= held.payload.length;
     if (held.ticket !== undefined && held.last) this.#countTicket(held.ticket, -1);
     if (this.#heldBytes < this.config.spillWatermarkBytes / 2) this.#warned = false;
@@ -305,16 +312,11 @@ export class Admission {
 export class Scratch implements RecordSink {
   memory = new Memory(new ArrayBuffer(4096));
   #bytes = 0;
-  #lane: Lane | undefined;
-
-  /** The record's limits are those of the lane that it will enter. */
-  for(lane: Lane): this {
-    this.#lane = lane;
-    return this;
-  }
+  /** The one that the record will enter, whose limits it has. */
+  lane: Lane | undefined;
 
   claim(payloadBytes: number): number {
-    this.#lane?.checkSize(payloadBytes);
+    this.lane?.checkSize(payloadBytes);
     if (payloadBytes + 8 > this.memory.u8.length) {
       this.memory = new Memory(new ArrayBuffer(2 ** Math.ceil(Math.log2(payloadBytes + 8))));
     }

@@ -96,6 +96,8 @@ export function fromEpoch(time: number): number {
 
 /** Events that may share one reading of the clock. */
 const STAMPS_PER_READING = 32;
+/** Runs of one event in a turn, as seen once for each reading of the clock, after which the next ones are taken for such, too. */
+const LONE_EVENTS = 2;
 /** Timers, I/O, deadlines and function handlers of a thread that only awaits publishes wait no longer than this. */
 const LONG_TURN_MS = 10;
 
@@ -110,6 +112,9 @@ export class PublishClock {
   stamp = 0;
   /** Whether this turn of the event loop has published more than one reading's worth of events: see Lane.commit. */
   bursting = false;
+  /** Whether the turn's events come one a run, from a loop that awaits each `publish`: see Lane.commit. */
+  chained = false;
+  #lone = 0;
   /** Whether the turn has lasted so long that whoever awaits a publish should let the event loop turn. */
   overdue = false;
   #turnAt = 0;
@@ -117,10 +122,18 @@ export class PublishClock {
   readonly #expire = (): void => {
     this.left = 0;
     this.bursting = false;
+    this.chained = false;
+    this.#lone = 0;
     this.overdue = false;
     this.#armed = false;
   };
   #armed = false;
+
+  /** A run of a burst has had one event only. */
+  loneEvent(): void {
+    if (++this.#lone >= LONE_EVENTS) this.chained = true;
+    else this.bursting = false; // until the clock is read again
+  }
 
   refresh(): void {
     this.stamp = now();

@@ -1,6 +1,8 @@
 import { isVariableLength, type EventType, type FieldLayout } from './catalog.js';
 import * as refusals from './codec-refusals.js';
 import * as values from './codec-values.js';
+import type { Lane, Publisher } from './lane.js';
+import { HEADER_BYTES, LENGTH_SHIFT } from './layout.js';
 import type { Memory } from './memory.js';
 import type { SymbolNames, SymbolWriter } from './symbols.js';
 
@@ -17,7 +19,7 @@ export interface RecordSink {
 }
 
 /** Checks the event, claims and writes; returns what `claim` returned. Nothing is claimed or written for a bad event. */
-export type Encoder = (event: object, sink: RecordSink) => number;
+export type Encoder = (event: object) => number;
 
 /** A new event object from the payload at `at`. Nothing in it is a view of `memory`. */
 export type Decoder = (memory: Memory, at: number) => object;
@@ -26,42 +28,101 @@ export type Decoder = (memory: Memory, at: number) => object;
 // for every field of every event. Names and enum members enter the source as JSON strings only.
 
 /**
- * The encoder of a type, for the thread that owns the table of `symbols`.
+ * The encoder of a type into a sink, for the thread that owns the table of `symbols`.
  *
  * The event is somebody else's object: a getter or a Proxy may answer differently each time, or change another field's
  * buffer. So E1 reads each field once, E2 runs the last code that can be the event's own, and everything that decides
  * how much is claimed comes after: what E4 writes is exactly what E3 measured. Test: test/unit/codec.
  */
-export function compileEncoder(type: EventType, symbols: SymbolWriter): Encoder {
+export function compileEncoder(type: EventType, symbols: SymbolWriter, sink: RecordSink): Encoder {
+  const { state, check, measure, write, payloadBytes } = encoderParts(type);
+  const source = `'use strict';
+${state}
+return function encode(event) {
+  ${check}
+  ${measure}
+  const at = sink.claim(${payloadBytes}, ${type.index});
+  if (at < 0) return at;
+  ${write}
+  return at;
+};`;
+  return instantiate(source, { type, symbols, sink, ...refusals, ...values }, `encode-${type.index}`) as Encoder;
+}
+
+/** Encodes an event into a lane and commits it. @returns False if there was no room. */
+export type PublishFunction = (event: object) => boolean;
+
+/** The same as an encoder and `Lane.commit` in one, for a lane of this thread: see OpenGroup for what it need not look at. */
+export function compilePublish(
+  type: EventType,
+  symbols: SymbolWriter,
+  lane: Lane,
+  publisher: Publisher,
+): PublishFunction {
+  const { state, check, measure, write, payloadBytes } = encoderParts(type);
+  const { group } = lane;
+  const { clock } = publisher;
+  const source = `'use strict';
+${state}
+return function publish(event) {
+  ${check}
+  ${measure}
+  const payloadBytes = ${payloadBytes};
+  const length = (payloadBytes + ${HEADER_BYTES + 7}) & -8;
+  const isOpen = group.type === ${type.index} && length <= group.room && publisher.origin === undefined;
+  let at = 0;
+  if (isOpen) {
+    const head = group.head & ${lane.memory.u8.length - 1};
+    const { i32, f64 } = lane.memory;
+    const sequence = group.sequence;
+    i32[head >> 2] = ((length >> 3) << ${LENGTH_SHIFT}) | ${type.index};
+    i32[(head >> 2) + 1] = sequence;
+    f64[(head >> 3) + 1] = clock.stamp;
+    at = head + ${HEADER_BYTES};
+  } else {
+    at = lane.claim(payloadBytes, ${type.index});
+    if (at < 0) return false;
+  }
+  ${write.replaceAll('sink.', 'lane.')}
+  if (isOpen) {
+    group.head = (group.head + length) | 0;
+    group.sequence = (group.sequence + 1) | 0;
+    group.room -= length;
+    if (--group.left === 0) lane.flush();
+  } else {
+    lane.commit(${type.index});
+  }
+  return true;
+};`;
+  const scope = { type, symbols, lane, group, clock, publisher, ...refusals, ...values };
+  return instantiate(source, scope, `publish-${type.index}`) as PublishFunction;
+}
+
+function encoderParts(type: EventType) {
   const required = type.fields.filter((field) => !field.optional).length;
   const optionals = type.fields.filter((field) => field.optional);
   const variable = type.fields.filter((field) => isVariableLength(field.kind));
   const fields = type.fields.map((field, i) => encodeField(field, i));
-  const size = [type.fixedBytes, ...variable.map((field) => `n${type.fields.indexOf(field)}`)].join(' + ');
-  const source = `'use strict';
-${fields.map((field) => field.state).join('\n')}
-return (event, sink) => {
-  if (typeof event !== 'object' || event === null) refuseNonObject(type, event);
+  return {
+    state: fields.map((field) => field.state).join('\n'),
+    check: `if (typeof event !== 'object' || event === null) refuseNonObject(type, event);
   // E1: read and check
   ${fields.map((field) => field.read).join('\n  ')}
   // E2: nothing but the fields, and what packing calls
   let count = ${1 + required}${optionals.map((field) => ` + (v${type.fields.indexOf(field)} !== undefined ? 1 : 0)`).join('')};
   for (const name in event) count--;
   if (count !== 0) refuseExtraFields(type, event);
-  ${fields.map((field) => field.pack).join('\n  ')}
-  // E3: measure, intern, claim
-  ${fields.map((field) => field.measure).join('\n  ')}
-  const at = sink.claim(${size}, ${type.index});
-  if (at < 0) return at;
-  // E4: write
+  ${fields.map((field) => field.pack).join('\n  ')}`,
+    measure: `// E3: measure, intern, claim
+  ${fields.map((field) => field.measure).join('\n  ')}`,
+    payloadBytes: [type.fixedBytes, ...variable.map((field) => `n${type.fields.indexOf(field)}`)].join(' + '),
+    write: `// E4: write
   const memory = sink.memory, f64 = memory.f64, i64 = memory.i64, u64 = memory.u64, i32 = memory.i32, u32 = memory.u32, u8 = memory.u8;
   const at8 = at >> 3, at4 = at >> 2;
   ${variable.length > 0 ? `let end = at + ${type.fixedBytes};` : ''}
   ${fields.map((field) => field.write).join('\n  ')}
-  ${writePresence(type, optionals)}
-  return at;
-};`;
-  return instantiate(source, { type, symbols, ...refusals, ...values }) as Encoder;
+  ${writePresence(type, optionals)}`,
+  };
 }
 
 /** Source of one field's part in an encoder; `v0` is its value, `n0` its variable length, `w0` the word written for it. */
@@ -116,17 +177,12 @@ function encodeField(field: FieldLayout, i: number): FieldSource {
     case 'enum':
       return encodeEnum(field, i, read, write);
     case 'symbol':
-      // The last symbol first: consecutive events are often of one instrument. A new one is interned only when the
-      // whole event has proved good.
+      // A new one is interned only when the whole event has proved good.
       return {
-        state: `let last${i} = '', lastId${i} = -1;`,
         read: `${read(`typeof ${v} !== 'string'`)}
-  let w${i} = ${v} === last${i} ? lastId${i} : -1;
-  if (w${i} < 0${field.optional ? ` && ${present}` : ''}) {
-    w${i} = symbols.find(${v});
-    if (w${i} < 0) { if (!${v}.isWellFormed()) ${refuse}; } else { last${i} = ${v}; lastId${i} = w${i}; }
-  }`,
-        measure: `if (w${i} < 0${field.optional ? ` && ${present}` : ''}) w${i} = symbols.intern(${v});`,
+  let w${i} = ${field.optional ? `${v} === undefined ? 0 : ` : ''}symbols.find(${v});
+  if (w${i} < 0 && !${v}.isWellFormed()) ${refuse};`,
+        measure: `if (w${i} < 0) w${i} = symbols.intern(${v});`,
         write: write(`i32${word4} = w${i};`),
       };
     case 'text':
@@ -206,7 +262,7 @@ export function compileDecoder(type: EventType, symbols: SymbolNames): Decoder {
   });
   const source = `'use strict';
 ${type.fields.map((field, i) => (field.kind === 'enum' ? `const members${i} = ${JSON.stringify(field.members)};` : '')).join('\n')}
-return (memory, at) => {
+return function decode(memory, at) {
   const f64 = memory.f64, i64 = memory.i64, u64 = memory.u64, i32 = memory.i32, u32 = memory.u32, u8 = memory.u8;
   const at8 = at >> 3, at4 = at >> 2;
   ${variable.length > 0 ? `let end = at + ${type.fixedBytes};` : ''}
@@ -216,7 +272,7 @@ return (memory, at) => {
 ${properties.join('\n')}
   };
 };`;
-  return instantiate(source, { symbols, ...values }) as Decoder;
+  return instantiate(source, { symbols, ...values }, `decode-${type.index}`) as Decoder;
 }
 
 function fixedValue(field: FieldLayout, i: number): string {
@@ -248,9 +304,11 @@ function decodeVariable(field: FieldLayout, i: number, guarded: Guard): string {
   end += ${length};`;
 }
 
-/** Runs generated source with each name of `scope` as a constant. */
-export function instantiate(source: string, scope: Readonly<Record<string, unknown>>): unknown {
+/** Runs generated source with each name of `scope` as a constant. @param name What stack traces and profiles call it. */
+export function instantiate(source: string, scope: Readonly<Record<string, unknown>>, name: string): unknown {
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- this is the code generation; see above for what enters
-  const factory = new Function(...Object.keys(scope), source) as (...values: unknown[]) => unknown;
+  const factory = new Function(...Object.keys(scope), `${source}\n//# sourceURL=lanebus:${name}`) as (
+    ...values: unknown[]
+  ) => unknown;
   return factory(...Object.values(scope));
 }

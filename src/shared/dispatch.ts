@@ -20,7 +20,7 @@ import {
   TYPE_MASK,
   WAITING_BIT,
 } from './layout.js';
-import { recordBytes } from './lane.js';
+import { compileHotBurst, type Unfinished } from './hot-burst.js';
 import { packError } from './packed-error.js';
 import type { AnyReader, Reader } from './reader.js';
 import type { ReturnReason } from './returns.js';
@@ -35,7 +35,8 @@ export interface BurstControl {
   /** Clock time at which the event loop must be turned, and whether a delivery has ended after it. */
   sliceEnd: number;
   sliceOver: boolean;
-  /** Whether a more urgent lane that does not ring has news. */
+  /** Whether there are more urgent lanes that do not ring, and whether one of them has news. */
+  isGuarded(rank: number): boolean;
   overtaken(rank: number): boolean;
   /**
    * The reader has room to give back, before the slice is over. A publisher that waits for it is not woken for each record
@@ -50,6 +51,7 @@ export interface BurstControl {
 export class Dispatcher {
   readonly #words: Int32Array;
   readonly #control: BurstControl;
+  #unfinished: Unfinished | undefined;
 
   /** @param words Words of this thread's consumer block. */
   constructor(words: Int32Array, control: BurstControl) {
@@ -69,108 +71,10 @@ export class Dispatcher {
     if (reader instanceof CheckpointedReader) return this.#checkpointed(reader, limit);
     if (reader instanceof ConflatedReader) return this.#conflated(reader, limit);
     if (reader instanceof ClaimedReader) return this.#claimed(reader, limit);
-    const { circuit, keepsOrder } = reader.subscription;
-    return reader.isRetries || keepsOrder || !circuit.isClear
-      ? this.#careful(reader, limit)
-      : this.#ordered(reader, limit);
+    return this.#ordered(reader, limit);
   }
 
-  /** The path of almost every event, hence the repetition of what `#deliver` and `#settle` do. Bench: one-to-one. */
   #ordered(reader: Reader, limit: number): number {
-    const { subscription, lane, decoders, owns, accepts, tag, settledIndex, outcomesF64 } = reader;
-    const { memory, mask } = lane;
-    const { i32 } = memory;
-    const { words, stats, handler, predicate } = subscription;
-    const [delivery] = subscription.deliveries;
-    const { context, publishes, positionIndex, laneIndex } = delivery;
-    const bells = this.#words;
-    const control = this.#control;
-    const { bell } = control;
-    const end = lane.end();
-    delivery.reader = reader;
-    delivery.memory = memory;
-    let position = reader.position;
-    let count = 0;
-    let waits = false;
-    let failed = false;
-
-    while (position !== end) {
-      const at = position & mask;
-      const header = i32[at >> 2];
-      const type = header & TYPE_MASK;
-      const decode = decoders[type];
-      const next = (position + recordBytes(header)) | 0;
-      if (decode === null || (owns !== null && !owns[type](memory, at + HEADER_BYTES))) {
-        if (decode === null) reader.pass(at);
-        reader.position = position = next;
-        reader.last = at;
-        continue;
-      }
-
-      count++;
-      delivery.at = at;
-      delivery.position = position;
-      if (reader.repeats !== undefined || reader.missed !== 0) this.#introduce(delivery);
-      words[positionIndex] = position; // D1
-      words[laneIndex] = tag;
-      const timed = --subscription.untilSample <= 0;
-      if (timed) this.#startTiming(delivery);
-      let outcome: Outcome = Outcome.processed;
-      let event: object | undefined;
-      try {
-        if (accepts !== null && !accepts[type](memory, at + HEADER_BYTES)) {
-          outcome = Outcome.filtered;
-        } else {
-          event = decode(memory, at + HEADER_BYTES);
-          if (predicate !== undefined && !predicate(event as never)) {
-            outcome = Outcome.filtered;
-          } else {
-            reader.missed = 0;
-            const result = handler(event as never, context as never);
-            if ((result !== undefined && isThenable(result)) || publishes.pending) {
-              void this.#await(delivery, result);
-              waits = true;
-              break;
-            }
-          }
-        }
-      } catch (error) {
-        failed = true;
-        waits = this.#fail(delivery, error, event === undefined, timed);
-        position = reader.position;
-        break;
-      }
-      if (timed) this.#stopTiming(delivery);
-      if (reader.missed !== 0) keepMissed(delivery);
-      stats[outcomesF64 + outcome] =
-        this.#decide(delivery, outcomesF64 + outcome, tag | (outcome << OUTCOME_SHIFT)) + 1;
-      words[settledIndex] = next;
-      words[laneIndex] = 0;
-      reader.position = position = next;
-      reader.last = at;
-      if (delivery.attempt !== 1 || delivery.controller !== undefined || delivery.missed !== 0) this.#tidy(delivery);
-
-      if (subscription.once && outcome !== Outcome.filtered) {
-        subscription.spent = true;
-        break;
-      }
-      if (count >= limit || Atomics.load(bells, ConsumerWord.BELL_INDEX) !== bell) break;
-      if (((position - reader.flushed) | 0) >= reader.flushBytes) reader.giveBack();
-      if (timed && delivery.startedAt >= control.sliceEnd) {
-        control.sliceOver = true;
-        break;
-      }
-      if (control.overtaken(reader.rank)) break;
-    }
-    // Another thread that shares the subscription may have counted failures since the burst began.
-    if (!failed && !waits && count > 0 && !subscription.circuit.isClear) this.#succeed(delivery);
-    if (waits || position === end) reader.giveBack();
-    else control.owe(reader);
-    return count;
-  }
-
-  /** As `#ordered`, with everything looked at before each delivery: retries, keys that are held, a circuit that is not clear. */
-  #careful(reader: Reader, limit: number): number {
     const { subscription, lane } = reader;
     const [delivery] = subscription.deliveries;
     const end = lane.end();
@@ -180,10 +84,45 @@ export class Dispatcher {
       this.#place(delivery, reader, reader.position, lane.memory, lane.offset(reader.position));
       this.#deliver(delivery, reader.accepts);
       if (this.#isInterrupted(delivery)) break;
+      if (((reader.position - reader.flushed) | 0) >= reader.flushBytes) reader.giveBack();
+      if (!reader.isPlain) continue;
+      count += this.#hot(reader, delivery, limit - count, end);
+      if (this.#isInterrupted(delivery)) break;
     }
+    reader.delivered += count;
     if (subscription.waiting > 0 || reader.position === end) reader.giveBack();
     else this.#control.owe(reader);
     return count;
+  }
+
+  /** What follows a delivery, in a loop of the reader's own, up to the next one that is timed. @returns How many were started. */
+  #hot(reader: Reader, delivery: Delivery, limit: number, end: number): number {
+    const { subscription } = reader;
+    const { circuit } = subscription;
+    reader.hot ??= compileHotBurst(reader, {
+      bells: this.#words,
+      control: this.#control,
+      isThenable,
+      tidy: () => {
+        this.#tidy(delivery);
+      },
+      leave: (unfinished) => {
+        this.#unfinished = unfinished;
+      },
+    });
+    const started = reader.hot(Math.min(limit, subscription.untilSample - 1), end);
+    subscription.untilSample -= started;
+    const unfinished = this.#unfinished;
+    this.#unfinished = undefined;
+    if (unfinished === undefined) {
+      // Another thread that shares the subscription may have counted failures meanwhile.
+      if (started > 0 && !circuit.isClear) this.#succeed(delivery);
+    } else if (unfinished.how === 'waits') {
+      void this.#await(delivery, unfinished.value);
+    } else {
+      this.#fail(delivery, unfinished.value, unfinished.undecodable, false);
+    }
+    return started;
   }
 
   /** In order, with a checkpoint now and then: see checkpointer.ts. After a death, first what a predecessor had delivered. */

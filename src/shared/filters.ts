@@ -37,7 +37,7 @@ return (memory, at) => {
   ${tests.join('\n  ')}
   return true;
 };`;
-  return instantiate(source, scope) as RecordTest;
+  return instantiate(source, scope, `filter-${type.index}`) as RecordTest;
 }
 
 /** From about this many values on, a search (10 ns) beats a chain of comparisons. */

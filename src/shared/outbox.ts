@@ -7,7 +7,7 @@ import { Admission, type AdmissionConfig, type Held, Scratch, type Ticket, type 
 import type { PublishOutcome } from './api.js';
 import type { Catalog, EventType } from './catalog.js';
 import { PublishClock } from './clock.js';
-import { compileEncoder, type Encoder, unknownTypeError } from './codec.js';
+import { compileEncoder, compilePublish, type Encoder, type PublishFunction, unknownTypeError } from './codec.js';
 import { asError, ErrorCode, LanebusError } from './errors.js';
 import { type Gate, Lane, type LaneConfig, type Publisher, redoOf } from './lane.js';
 import { LaneWord, type ProducerBlock } from './layout.js';
@@ -23,10 +23,22 @@ export function laneOf(lanes: readonly LaneSpec[], priority: number): number {
   return lanes.findIndex((lane) => priority <= lane.maxPriority);
 }
 
+/** Where the events of one type go. */
 interface Route {
   readonly typeIndex: number;
-  readonly encode: Encoder;
   readonly admission: Admission;
+  /** Into the lane; commits. */
+  readonly publish: PublishFunction;
+  /** Into the lane, to be committed with others. */
+  readonly encode: Encoder;
+  /** Into the scratch memory, for what finds no room. */
+  readonly encodeAside: Encoder;
+}
+
+/** Compiles an encoder with the first event that needs it. */
+function lazily(compile: () => Encoder): Encoder {
+  let encoder: Encoder | undefined;
+  return (event) => (encoder ??= compile())(event);
 }
 
 /**
@@ -95,10 +107,7 @@ export class Outbox {
     try {
       const route = this.#route(event);
       const { admission } = route;
-      if (admission.idle && route.encode(event as object, admission.lane) >= 0) {
-        admission.lane.commit(route.typeIndex);
-        return this.#admitted();
-      }
+      if (admission.idle && route.publish(event as object)) return this.#admitted();
       return this.#full(route, event);
     } catch (error) {
       this.#countRefused(event);
@@ -123,10 +132,7 @@ export class Outbox {
     try {
       const route = this.#route(event);
       const { admission } = route;
-      if (admission.idle && route.encode(event as object, admission.lane) >= 0) {
-        admission.lane.commit(route.typeIndex);
-        return 'published';
-      }
+      if (admission.idle && route.publish(event as object)) return 'published';
       switch (admission.config.whenFull) {
         case 'dropNewest':
           return this.#retry(route, event) ? 'published' : 'dropped';
@@ -135,11 +141,12 @@ export class Outbox {
           return 'published';
         case 'block':
         case 'reject':
-          if (!admission.idle) route.encode(event as object, this.#scratch.for(admission.lane));
+          if (!admission.idle) route.encodeAside(event as object);
           admission.count('REJECTED_F64', 1);
           return 'full';
       }
     } catch (error) {
+      if (error === this.#refusal && this.#refusal?.code === ErrorCode.STOPPED) return 'closed';
       this.#countRefused(event);
       throw error;
     }
@@ -159,7 +166,7 @@ export class Outbox {
         }
         // A smaller event may fit where one did not: it would overtake that one, or the notice that it was dropped.
         const inOrder = admission.idle && part.held.length + part.dropped.length === 0;
-        if (inOrder && route.encode(event as object, admission.lane) >= 0) part.types.push(route.typeIndex);
+        if (inOrder && route.encode(event as object) >= 0) part.types.push(route.typeIndex);
         else if (admission.holds) part.held.push(this.#hold(route, event));
         else if (admission.config.whenFull === 'dropNewest') part.dropped.push(route.typeIndex);
         else throw admission.fullError(`: none of the batch's ${events.length} events was published`);
@@ -283,10 +290,18 @@ export class Outbox {
   #makeRoute(name: unknown): Route {
     const type = this.#catalog.typeNamed(name as string);
     if (type === undefined) throw unknownTypeError(name, this.#catalog);
+    const admission = this.#admissionFor(type);
+    const { lane } = admission;
+    const encodeAside = lazily(() => compileEncoder(type, this.#symbols, this.#scratch));
     const route = {
       typeIndex: type.index,
-      encode: compileEncoder(type, this.#symbols),
-      admission: this.#admissionFor(type),
+      admission,
+      publish: compilePublish(type, this.#symbols, lane, this.#publisher),
+      encode: lazily(() => compileEncoder(type, this.#symbols, lane)),
+      encodeAside: (event: object): number => {
+        this.#scratch.lane = lane;
+        return encodeAside(event);
+      },
     };
     this.#routes.set(name, route);
     return route;
@@ -309,7 +324,7 @@ export class Outbox {
 
   /** Encodes an event that finds no room into bytes of its own. */
   #hold(route: Route, event: unknown): Held {
-    route.encode(event as object, this.#scratch.for(route.admission.lane));
+    route.encodeAside(event as object);
     const { origin } = this.#publisher;
     return {
       typeIndex: route.typeIndex,
@@ -321,13 +336,10 @@ export class Outbox {
   }
 
   /** Publishes behind a gap that can be told of now, or drops the event. @returns Whether it was published. */
-  #retry({ admission, encode, typeIndex }: Route, event: unknown): boolean {
-    if (admission.resume() && encode(event as object, admission.lane) >= 0) {
-      admission.lane.commit(typeIndex);
-      return true;
-    }
+  #retry({ admission, publish, encodeAside, typeIndex }: Route, event: unknown): boolean {
+    if (admission.resume() && publish(event as object)) return true;
     // A bad event is refused, whatever the room: while the lane is behind a gap nothing has looked at it yet.
-    if (!admission.idle) encode(event as object, this.#scratch.for(admission.lane));
+    if (!admission.idle) encodeAside(event as object);
     admission.drop(typeIndex);
     return false;
   }

@@ -150,6 +150,10 @@ export class Pump implements BurstControl {
     }
   }
 
+  isGuarded(rank: number): boolean {
+    return this.#groups[rank].guards.length > 0;
+  }
+
   overtaken(rank: number): boolean {
     const { guards } = this.#groups[rank];
     if (guards.length === 0) return false;

@@ -11,6 +11,7 @@ import type { ConflatedReader } from './conflated-reader.js';
 import type { Claims } from './claims.js';
 import type { Delivery } from './delivery.js';
 import type { RecordTest } from './filters.js';
+import { HOT_DELIVERIES, type HotBurst } from './hot-burst.js';
 import type { KeyHash } from './keys.js';
 import { LaneView, readGaps } from './lane.js';
 import { HEADER_BYTES, type ProducerBlock, TYPE_MASK } from './layout.js';
@@ -92,6 +93,9 @@ export class Reader {
   repeats: Map<number, number> | undefined;
   /** Byte offset of the record before `position`, once there is one. */
   last = 0;
+  /** Deliveries so far, and the loop that is compiled for them once they are many. */
+  delivered = 0;
+  hot: HotBurst | undefined;
   /** Reads the same lane of the thread that the publisher has taken over from, which is read to its end first. */
   former: AnyReader | undefined;
 
@@ -134,6 +138,13 @@ export class Reader {
 
   get canRun(): boolean {
     return this.hasNews && this.subscription.ready && !this.waits;
+  }
+
+  /** Whether nothing is special about its next deliveries: see hot-burst.ts. */
+  get isPlain(): boolean {
+    const { circuit, keepsOrder, once, resumes } = this.subscription;
+    if (this.delivered < HOT_DELIVERIES || this.isRetries || keepsOrder || once) return false;
+    return this.missed === 0 && this.repeats === undefined && circuit.isClear && resumes;
   }
 
   /** Whether what a dead thread has published comes first: its successor's events are later ones of the same publisher. */

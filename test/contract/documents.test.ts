@@ -240,7 +240,7 @@ describe('the names on the pages', () => {
 
   it('CONTRIBUTING has every source file once', () => {
     const contributing = pageAt('CONTRIBUTING.md');
-    const folders = ['main', 'shared', 'workers', 'cli', 'catalogs', 'testing', 'testing/conformance'].map(
+    const folders = ['main', 'shared', 'workers', 'cli', 'cli/bench', 'catalogs', 'testing', 'testing/conformance'].map(
       (name) => `src/${name}`,
     );
     const listed = folders.flatMap((folder) =>

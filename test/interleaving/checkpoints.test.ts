@@ -320,6 +320,7 @@ function lifeOf(world: World, thread: MortalThread): Life {
     bell: 0,
     sliceEnd: Infinity,
     sliceOver: false,
+    isGuarded: () => true,
     overtaken: () => false,
     owe: (reader) => {
       reader.giveBack();

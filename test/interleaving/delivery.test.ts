@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type InFlight, recover } from '../../src/shared/delivery.js';
 import { Dispatcher } from '../../src/shared/dispatch.js';
+import { HOT_DELIVERIES } from '../../src/shared/hot-burst.js';
 import { LaneView } from '../../src/shared/lane.js';
 import {
   ConsumerBlock,
@@ -221,6 +222,9 @@ const TICKS = 3;
 
 type Behaviour = () => unknown;
 
+/** Whether the reader has delivered so much before that the loop of hot-burst.ts is compiled for it. */
+let isHot = false;
+
 /** The real dispatcher on a thread that lives to make so many stores. */
 function dispatching(behaviour: Behaviour, life?: number, attempt = 1) {
   const thread = new MortalThread(life);
@@ -280,11 +284,16 @@ function dispatching(behaviour: Behaviour, life?: number, attempt = 1) {
   const selection = { decoders: [null, () => ({}), null, null], owns: null, accepts: null, keys: null, holds: null };
   const repeats = attempt === 1 ? undefined : new Map([[records[0].position, attempt]]);
   const reader = new Reader(subscription, place, selection, repeats);
+  if (isHot) {
+    reader.delivered = HOT_DELIVERIES;
+    subscription.untilSample = 64; // the handlers before were fast
+  }
   let ended: () => void = quiet;
   const dispatcher = new Dispatcher(new ConsumerBlock(ConsumerBlock.create().source).words, {
     bell: 0,
     sliceEnd: Infinity,
     sliceOver: false,
+    isGuarded: () => true,
     overtaken: () => false,
     owe: quiet,
     deliveryStarted: quiet,
@@ -356,9 +365,13 @@ const resolves = (): Promise<void> => Promise.resolve();
 const rejects = (): Promise<void> => Promise.reject(new Error('no'));
 const never = (): Promise<void> => new Promise(() => undefined);
 
-describe('the dispatcher', () => {
+describe.each([
+  ['the dispatcher', false],
+  ['the dispatcher, hot,', true],
+])('%s', (_, hot) => {
   let stopWatching: () => void;
   beforeEach(() => {
+    isHot = hot;
     stopWatching = watchAtomics();
   });
   afterEach(() => {
@@ -372,6 +385,12 @@ describe('the dispatcher', () => {
     const known = new Set<string>([...DELIVERY, ...RETURN, 'LANE = waiting']);
     return made.thread.stores.filter((name) => known.has(name));
   }
+
+  it('has a loop of its own for a reader that is hot', async () => {
+    const made = dispatching(returns);
+    await made.deliver();
+    expect(made.reader.hot !== undefined).toBe(hot);
+  });
 
   it('makes its stores in the order of the model', async () => {
     const stores = await storesOf(returns);

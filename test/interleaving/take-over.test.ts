@@ -96,6 +96,7 @@ function incarnationOf(world: World, thread: MortalThread): { reader: AnyReader;
     bell: 0,
     sliceEnd: Infinity,
     sliceOver: false,
+    isGuarded: () => true,
     overtaken: () => false,
     owe: (reader) => {
       reader.giveBack();

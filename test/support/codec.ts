@@ -57,14 +57,14 @@ export function codecOf(payload: Payload, sizeBytes = 4096, table = symbolTable(
   const definitions: Record<string, { priority: number; payload: Payload }> = { T: { priority: 1, payload } };
   const type: EventType = defineEvents(definitions).types[0];
   const sink = new GuardedSink(sizeBytes);
-  const encoder = compileEncoder(type, new SymbolWriter(table, 'main thread'));
+  const encoder = compileEncoder(type, new SymbolWriter(table, 'main thread'), sink);
   const decoder = compileDecoder(type, new SymbolReader(table));
   return {
     type,
     sink,
     table,
     /** Takes anything, as untyped code does. */
-    encode: (event: unknown): number => encoder(event as object, sink),
+    encode: (event: unknown): number => encoder(event as object),
     decode: (at = 0) => decoder(sink.memory, at) as Record<string, unknown>,
   };
 }

@@ -480,6 +480,7 @@ describe('the claim number of a position', () => {
       bell: 0,
       sliceEnd: Infinity,
       sliceOver: false,
+      isGuarded: () => true,
       overtaken: () => false,
       owe: (owing) => {
         owing.giveBack();

@@ -176,7 +176,7 @@ describe('an event that cannot be decoded', () => {
       return { n: i32[at >> 2] };
     };
     const nothing = (): void => undefined;
-    const control = { bell: 0, sliceEnd: Infinity, sliceOver: false, overtaken: () => false };
+    const control = { bell: 0, sliceEnd: Infinity, sliceOver: false, isGuarded: () => true, overtaken: () => false };
     const dispatcher = new Dispatcher(ConsumerBlock.create().words, {
       ...control,
       owe: nothing,

@@ -104,6 +104,28 @@ describe('a burst', () => {
     expect(market.visible()).toBe(BEFORE_BURST + 2);
   });
 
+  it('goes on over the runs of a loop that awaits each event, until the loop waits for something else', async () => {
+    let published = BEFORE_BURST;
+    const awaitEach = async (events: number): Promise<void> => {
+      for (let event = 0; event < events; event++) {
+        expect(market.publish()).toBe(true);
+        published++;
+        await Promise.resolve();
+      }
+    };
+    await awaitEach(2 * BEFORE_BURST); // found to be alone in two runs
+    await awaitEach(GROUP + 3);
+    expect(market.visible()).toBeLessThan(published);
+    expect(market.visible()).toBeGreaterThan(published - GROUP);
+    await new Promise<void>((resolve) => {
+      process.nextTick(resolve);
+    });
+    expect(market.visible()).toBe(published);
+    await turn();
+    await awaitEach(5);
+    expect(market.visible()).toBe(published);
+  });
+
   it('is over with the turn of the event loop', async () => {
     market.publish();
     market.publish();

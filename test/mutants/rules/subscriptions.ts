@@ -26,8 +26,8 @@ export const subscriptions: readonly Mutant[] = [
     id: 'sequence-leaves-gaps',
     rule: '`context.sequence` is the number of the event in its lane, from 0, ever increasing.',
     file: 'shared/lane.js',
-    text: 'this.#sequence = (sequence + 1) | 0;',
-    becomes: 'this.#sequence = (sequence + 2) | 0;',
+    text: 'group.sequence = (sequence + 1) | 0;',
+    becomes: 'group.sequence = (sequence + 2) | 0;',
   },
   {
     id: 'published-when-delivered',
@@ -47,8 +47,8 @@ export const subscriptions: readonly Mutant[] = [
     id: 'once-spent-by-the-filter',
     rule: '`once: true` delivers one event that passes the filter; then the subscription has ended.',
     file: 'shared/dispatch.js',
-    text: 'if (subscription.once && outcome !== Outcome.filtered) {',
-    becomes: 'if (subscription.once) {',
+    text: 'if (subscription.once && outcome !== Outcome.filtered)',
+    becomes: 'if (subscription.once)',
   },
   {
     id: 'once-never-ends',

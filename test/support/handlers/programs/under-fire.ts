@@ -56,7 +56,11 @@ async function publish(): Promise<void> {
 async function strike(): Promise<void> {
   while (!stopping) {
     const victims = [...living];
-    if (victims.length > 0) void victims[random.below(victims.length)].terminate();
+    if (victims.length > 0) {
+      const victim = victims[random.below(victims.length)];
+      living.delete(victim); // once: each call adds a listener to a thread that may take its time to end
+      void victim.terminate();
+    }
     await sleep(random.below(30));
   }
 }
