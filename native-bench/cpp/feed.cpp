@@ -1,7 +1,10 @@
 /** A file of ticks, read into memory and sent from there as fast as it goes. */
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <fstream>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,18 +16,30 @@ static_assert(std::endian::native == std::endian::little, "the records of a file
 
 namespace {
 
-/** What was seen of the rows; a row that is missing, changed or out of its place changes it. */
-struct RowTally {
-  std::uint64_t count = 0;
+/** The sums of bench/feed.ts, from where `writeRows` has put what they are made of. */
+struct RowSums {
+  /** A, C, F, M, T. */
+  std::array<std::uint64_t, 5> actions{};
   std::uint64_t sizeSum = 0;
-  /** Of the sequences and of what stands in place of askSize, as a polynomial modulo 2^64: it depends on their order. */
-  std::uint64_t orderHash = 0;
+  std::uint64_t tradedVolume = 0;
+  double notional = 0;
+  /** Depends on the order of the rows. */
+  std::uint32_t order = 0;
 
   void take(const Tick& row) {
-    count++;
+    constexpr std::size_t TRADE = 4;
+    const std::size_t action = std::min(static_cast<std::size_t>(row.bid), TRADE);
+    const auto orderId = static_cast<std::uint64_t>(row.askSize);
+    actions[action]++;
     sizeSum += row.size;
-    orderHash = orderHash * 31 + static_cast<std::uint64_t>(row.sequence) + static_cast<std::uint64_t>(row.askSize);
+    if (action == TRADE) {
+      tradedVolume += row.size;
+      notional += row.size * row.price;
+    }
+    order = order * 31 + static_cast<std::uint32_t>(row.sequence) + static_cast<std::uint32_t>(orderId % 65'521);
   }
+
+  std::uint64_t count() const { return std::accumulate(actions.begin(), actions.end(), std::uint64_t{0}); }
 };
 
 std::vector<Tick> readRows(const std::string& path) {
@@ -49,12 +64,12 @@ JsonObject feed(const Parameters& parameters, const std::string& path) {
   const std::uint32_t drop = parameters.drop();
   TickRing ring(parameters.count("capacity", 65'536));
   return measureThroughput(parameters, [&](std::uint32_t events) {
-    RowTally found;
+    RowSums found;
     const Clock::time_point start = Clock::now();
     std::jthread consumer([&] {
-      RowTally tally;
-      consumeStream(ring.reader(), [&](const Tick& row) { tally.take(row); });
-      found = tally;
+      RowSums sums;
+      consumeStream(ring.reader(), [&](const Tick& row) { sums.take(row); });
+      found = sums;
     });
     const std::size_t length = rows.size();
     for (std::size_t at = 0, row = 0; at < events; at++, row = row + 1 == length ? 0 : row + 1) {
@@ -64,12 +79,14 @@ JsonObject feed(const Parameters& parameters, const std::string& path) {
     publishEnd(ring);
     consumer.join();
     const double seconds = secondsSince(start);
-    RowTally expected;
+    RowSums expected;
     for (std::size_t at = 0; at < events; at++) expected.take(rows[at % length]);
     const std::string after = " after " + std::to_string(events) + " rows";
-    checkEqual("the consumer's count", found.count, expected.count, after);
+    checkEqual("the consumer's count", found.count(), expected.count(), after);
     checkEqual("the consumer's sizeSum", found.sizeSum, expected.sizeSum, after);
-    checkEqual("the consumer's orderHash", found.orderHash, expected.orderHash, after);
+    checkEqual("the consumer's tradedVolume", found.tradedVolume, expected.tradedVolume, after);
+    checkEqual("the consumer's notional", found.notional, expected.notional, after);
+    checkEqual("the consumer's order", found.order, expected.order, after);
     return seconds;
   }).toJson();
 }

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <iomanip>
 #include <map>
-#include <regex>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -16,17 +15,7 @@
 /** A flat JSON object of numbers. Names that a scenario does not ask for are ignored. */
 class Parameters {
  public:
-  explicit Parameters(const std::string& json) {
-    static const std::string pair = R"re("(\w+)"\s*:\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?))re";
-    static const std::regex object(R"re(\s*\{\s*(?:)re" + pair + R"re((?:\s*,\s*)re" + pair + R"re()*)?\s*\}\s*)re");
-    if (!std::regex_match(json, object)) {
-      throw std::invalid_argument("parameters are " + json + ", expected a flat JSON object of numbers");
-    }
-    const std::regex each(pair);
-    for (std::sregex_iterator found(json.begin(), json.end(), each), end; found != end; ++found) {
-      values_[(*found)[1]] = std::stod((*found)[2]);
-    }
-  }
+  explicit Parameters(const std::string& json);
 
   double number(const std::string& name, double fallback) const {
     const auto found = values_.find(name);

@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 
@@ -31,14 +32,16 @@ final class Feed {
     return Streams.measureThroughput(parameters, events -> {
       long start = System.nanoTime();
       publishRows(ring, rows, events, drop);
-      RowTally found = handler.closed.take();
+      RowSums found = handler.closed.take();
       double seconds = Streams.secondsSince(start);
-      RowTally expected = new RowTally();
+      RowSums expected = new RowSums();
       for (int at = 0; at < events; at++) expected.take(rows[at % rows.length]);
       String after = " after " + events + " rows";
-      Check.equal("the consumer's count", found.count, expected.count, after);
+      Check.equal("the consumer's count", found.count(), expected.count(), after);
       Check.equal("the consumer's sizeSum", found.sizeSum, expected.sizeSum, after);
-      Check.equal("the consumer's orderHash", found.orderHash, expected.orderHash, after);
+      Check.equal("the consumer's tradedVolume", found.tradedVolume, expected.tradedVolume, after);
+      Check.equal("the consumer's notional", found.notional, expected.notional, after);
+      Check.equal("the consumer's order", found.order, expected.order, after);
       return seconds;
     }).toJson(wait);
   }
@@ -84,31 +87,45 @@ final class Feed {
     return row;
   }
 
-  /** What was seen of the rows; a row that is missing, changed or out of its place changes it. */
-  private static final class RowTally {
-    long count;
+  /** The sums of bench/feed.ts, from where `writeRows` has put what they are made of. */
+  private static final class RowSums {
+    private static final int TRADE = 4;
+
+    /** A, C, F, M, T. */
+    final long[] actions = new long[TRADE + 1];
     long sizeSum;
-    /** Of the sequences and of what stands in place of askSize, as a polynomial modulo 2^64: it depends on their order. */
-    long orderHash;
+    long tradedVolume;
+    double notional;
+    /** Depends on the order of the rows. */
+    int order;
 
     void take(Tick row) {
-      count++;
+      int action = Math.min((int) row.bid, TRADE);
+      actions[action]++;
       sizeSum += row.size;
-      orderHash = orderHash * 31 + (long) row.sequence + (long) row.askSize;
+      if (action == TRADE) {
+        tradedVolume += row.size;
+        notional += row.size * row.price;
+      }
+      order = order * 31 + (int) row.sequence + (int) ((long) row.askSize % 65_521);
+    }
+
+    long count() {
+      return Arrays.stream(actions).sum();
     }
   }
 
   private static final class RowHandler implements EventHandler<Tick> {
-    final BlockingQueue<RowTally> closed = new ArrayBlockingQueue<>(1);
-    private RowTally tally = new RowTally();
+    final BlockingQueue<RowSums> closed = new ArrayBlockingQueue<>(1);
+    private RowSums sums = new RowSums();
 
     @Override
     public void onEvent(Tick row, long sequence, boolean isEndOfBatch) throws InterruptedException {
       if (row.symbol == Tick.END) {
-        closed.put(tally);
-        tally = new RowTally();
+        closed.put(sums);
+        sums = new RowSums();
       } else {
-        tally.take(row);
+        sums.take(row);
       }
     }
   }
