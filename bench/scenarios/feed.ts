@@ -7,6 +7,7 @@
  * program has found.
  */
 import { FEED_WAYS } from '../feed.js';
+import { nativeSystems } from '../native-systems.js';
 import type { Parameters, Scenario, System } from '../scenario.js';
 
 const DAY_ROWS = 68_792;
@@ -30,7 +31,7 @@ export const feed: Scenario = {
       case: name,
       parameters: (quick) => days(2, quick, way),
     },
-  ]),
+  ]).concat(nativeSystems((quick) => days(128, quick, FEED_WAYS.indexOf('sums')), { as: 'sums', case: 'sums' })),
   rounds: { full: 5, quick: 2 },
 };
 

@@ -3,6 +3,7 @@
  * process use? Round trips afterwards show that it was there all the time.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { nativeSystems } from '../native-systems.js';
 import type { Measurement, Parameters, Scenario } from '../scenario.js';
 
 export const idleCost: Scenario = {
@@ -21,6 +22,7 @@ export const idleCost: Scenario = {
     // One worker that listens.
     { name: 'post-message', module: 'ports-ping-pong', parameters: (quick) => idling(quick) },
     { name: 'piscina', module: 'piscina-ping-pong', parameters: (quick) => idling(quick, { threads: 2 }) },
+    ...nativeSystems((quick) => idling(quick)),
   ],
   targets: [{ title: 'idle-cost, % of a core', of: { system: 'lanebus' }, atMost: 1 }],
   rounds: { full: 3, quick: 1 },

@@ -3,6 +3,7 @@
  * Question: how long is a subscription without a thread: from the loss of one to the next delivery on its successor?
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { nativeSystems } from '../native-systems.js';
 import type { Measurement, Parameters, Scenario } from '../scenario.js';
 import { median } from '../statistics.js';
 
@@ -32,6 +33,7 @@ export const killRecovery: Scenario = {
     },
     // From the abort of a task that hangs to the start of the next one, on its only thread.
     { name: 'piscina', module: 'piscina-kills', parameters: (quick) => losing('exit', 0, quick ? 10 : 50) },
+    ...nativeSystems((quick) => losing('exit', 0, quick ? 10 : 50)),
   ],
   targets: [{ title: 'kill-recovery, p99 ms', of: { system: 'from its exit' }, atMost: 10 }],
   rounds: { full: 3, quick: 1 },

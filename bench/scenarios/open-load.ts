@@ -8,6 +8,7 @@
  * Each system has its own maximum, so the rates differ: the details tell them.
  */
 import { LatencyRecorder, nowMs } from '../latency.js';
+import { nativeSystems } from '../native-systems.js';
 import type { Latency, Measurement, Parameters, Scenario } from '../scenario.js';
 import { measureThroughput } from '../throughput.js';
 import { checkTally, makeTick, symbolsOf, type Tally, type Tick, TickTally } from '../ticks.js';
@@ -20,6 +21,7 @@ export const openLoad: Scenario = {
   systems: [
     { name: 'lanebus', module: 'lanebus-open-load', subject: true, parameters: (quick) => loading(2_000_000, quick) },
     { name: 'post-message', module: 'post-message-open-load', parameters: (quick) => loading(120_000, quick) },
+    ...nativeSystems((quick) => loading(4_000_000, quick)),
   ],
   rounds: { full: 5, quick: 2 },
 };

@@ -7,6 +7,7 @@
  * the making of a fresh object included, and no wait.
  */
 import { type Kind, KINDS } from '../payloads.js';
+import { nativeSystems } from '../native-systems.js';
 import type { Parameters, Scenario, System } from '../scenario.js';
 
 /** How many events of each kind are worth some tenths of a second, and how many bytes a record has at most. */
@@ -69,6 +70,15 @@ export const publishCost: Scenario = {
     const { burst } = SIZES[kind];
     const bursts = (isLanebus ? BURSTS.lanebus : BURSTS.postMessage) / (quick ? 3 : 1);
     return { events: bursts * burst, warmup: (bursts * burst) / 3, burst };
-  }),
+  }).concat(
+    nativeSystems(
+      (quick) => {
+        const { burst } = SIZES['fixed-64'];
+        const events = burst * (quick ? 100 : 300);
+        return { symbols: 16, events, warmup: events / 2, burst };
+      },
+      { as: 'fixed-64', case: 'fixed-64' },
+    ),
+  ),
   rounds: { full: 5, quick: 2 },
 };

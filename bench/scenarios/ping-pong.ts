@@ -5,6 +5,7 @@
  * Lanebus once with threads that never sleep, each with a core of its own, and once with threads that always do. What the
  * main thread can answer only when its event loop turns is no faster than that, so both layouts are measured.
  */
+import { nativeSystems } from '../native-systems.js';
 import type { Parameters, Scenario } from '../scenario.js';
 
 /** Longer than any round trip: who spins so long does not park. */
@@ -57,6 +58,8 @@ export const pingPong: Scenario = {
       module: 'atomics-ping-pong',
       parameters: (quick) => trips(20_000, quick, { parks: 1 }),
     },
+    ...nativeSystems((quick) => trips(400_000, quick, { wait: 0 }), { as: 'spinning' }),
+    ...nativeSystems((quick) => trips(20_000, quick, { wait: 1 }), { as: 'parked' }),
   ],
   targets: [
     { title: 'ping-pong, both spinning, p50 µs', of: { system: 'lanebus-spinning' }, atMost: 1 },
