@@ -31,7 +31,7 @@ export const feed: Scenario = {
       case: name,
       parameters: (quick) => days(2, quick, way),
     },
-  ]).concat(nativeSystems((quick) => days(128, quick, FEED_WAYS.indexOf('sums')), { as: 'sums', case: 'sums' })),
+  ]).concat(nativeSystems((quick) => days(64, quick, FEED_WAYS.indexOf('sums')), { as: 'sums', case: 'sums' })),
   rounds: { full: 5, quick: 2 },
 };
 

@@ -6,7 +6,6 @@
  * The HALT tells how many ticks went before it, so that the details show how many it has overtaken.
  */
 import { LatencyRecorder, nowMs } from '../latency.js';
-import { nativeSystems } from '../native-systems.js';
 import type { Latency, Measurement, Parameters, Scenario } from '../scenario.js';
 import { median } from '../statistics.js';
 import { checkTally, symbolsOf, type Tally } from '../ticks.js';
@@ -23,7 +22,13 @@ export const haltOvertakes: Scenario = {
     { name: 'post-message', module: 'post-message-halts', parameters: (quick) => flooding(quick, { ownPort: 0 }) },
     // On a port of its own to the same worker.
     { name: 'message-channel', module: 'post-message-halts', parameters: (quick) => flooding(quick, { ownPort: 1 }) },
-    ...nativeSystems((quick) => flooding(quick)),
+    { name: 'cpp', module: 'cpp', parameters: (quick) => flooding(quick) },
+    // In the one ring that there is: each waits for as long as the flood before it takes, so fewer have to do.
+    {
+      name: 'disruptor',
+      module: 'disruptor',
+      parameters: (quick) => flooding(quick, { warmup: 10, events: quick ? 30 : 150 }),
+    },
   ],
   targets: [{ title: 'halt-overtakes under flood, p99 µs', of: { system: 'lanebus' }, atMost: 20 }],
   rounds: { full: 5, quick: 2 },
