@@ -50,6 +50,11 @@ export class TickTally {
   #symbolSum = 0;
   #inOrder = true;
 
+  /** Ticks taken since it was last closed. */
+  get count(): number {
+    return this.#count;
+  }
+
   take(tick: Tick): void {
     if (tick.sequence !== this.#count || tick.ask - tick.bid !== 0.5) this.#inOrder = false;
     this.#count++;

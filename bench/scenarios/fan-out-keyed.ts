@@ -4,6 +4,7 @@
  * and with one that does nothing? A thread beside the first can at best double it, on two cores, less what the producer
  * needs of them; and no better than the keys are spread, which the details tell as the busiest thread's share.
  */
+import { nativeSystems } from '../native-systems.js';
 import type { Parameters, Scenario, System } from '../scenario.js';
 import { burn, stepsOf } from '../work.js';
 import { makeTick, type Tick } from '../ticks.js';
@@ -16,11 +17,19 @@ function system(name: string, threads: number, workMicros: number): System {
     name,
     module: 'lanebus-keyed',
     subject: true,
-    parameters(quick) {
-      const events = (workMicros === 0 ? 4_000_000 : 400_000) / (quick ? 4 : 1);
-      return { events, warmup: events / 4, symbols: KEYS, threads, workSteps: stepsOf(workMicros) };
-    },
+    case: name,
+    parameters: (quick) => keyed(threads, workMicros, quick),
   };
+}
+
+function keyed(threads: number, workMicros: number, quick: boolean): Parameters {
+  const events = (workMicros === 0 ? 4_000_000 : 400_000) / (quick ? 4 : 1);
+  return { events, warmup: events / 4, symbols: KEYS, threads, workSteps: stepsOf(workMicros) };
+}
+
+/** Beside the system of that name. */
+function native(name: string, workMicros: number): System[] {
+  return nativeSystems((quick) => ({ ...keyed(2, workMicros, quick), slices: 1 }), { as: name, case: name });
 }
 
 export const fanOutKeyed: Scenario = {
@@ -34,6 +43,8 @@ export const fanOutKeyed: Scenario = {
     system('two-threads-5us', 2, 5),
     system('one-thread-0us', 1, 0),
     system('two-threads-0us', 2, 0),
+    ...native('two-threads-5us', 5),
+    ...native('two-threads-0us', 0),
   ],
   ratios: {
     'work-5us': { of: 'two-threads-5us', over: 'one-thread-5us' },

@@ -3,6 +3,7 @@
  * Question: how many 64-byte market ticks a second go through the whole public interface, each a fresh object that the
  * consumer reads field by field?
  */
+import { nativeSystems } from '../native-systems.js';
 import type { Parameters, Scenario } from '../scenario.js';
 
 export const oneToOne: Scenario = {
@@ -21,6 +22,7 @@ export const oneToOne: Scenario = {
       parameters: (quick) => ({ ...sized(1_000_000, quick), awaited: 1 }),
     },
     { name: 'post-message', module: 'post-message', parameters: (quick) => sized(150_000, quick) },
+    ...nativeSystems((quick) => sized(10_000_000, quick)),
   ],
   targets: [
     { title: 'one-to-one, tryPublish each, ÷ postMessage', of: { ratio: 'post-message' }, atLeast: 50, moonshot: 70 },

@@ -3,17 +3,13 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setEnvironmentData, type Worker } from 'node:worker_threads';
 import { createBus, workerHandlers } from 'lanebus';
-import { median } from '../statistics.js';
 import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
-import { epochNow, Time, TIMES, wayOf } from '../scenarios/kill-recovery.js';
+import { epochNow, measureLosses, Time, TIMES, wayOf } from '../scenarios/kill-recovery.js';
 import { catalog } from './lanebus-kills-catalog.js';
 import type * as consumer from './lanebus-kills-consumer.js';
 
-/** So long everything rests before the next loss. */
-const REST_MS = 30;
-
 async function killRecovery(parameters: Parameters): Promise<Measurement> {
-  const { spares, losses, warmup, timeoutMs } = parameters;
+  const { spares, timeoutMs } = parameters;
   const source = new SharedArrayBuffer(2 * Float64Array.BYTES_PER_ELEMENT);
   const times = new Float64Array(source);
   setEnvironmentData(TIMES, source);
@@ -52,18 +48,14 @@ async function killRecovery(parameters: Parameters): Promise<Measurement> {
   };
 
   try {
-    const found: number[] = [];
-    for (let loss = -warmup; loss < losses; loss++) {
-      while (!isAtRest()) await sleep(1);
-      await sleep(REST_MS);
-      times.fill(0);
-      const lost = await ways[wayOf(parameters)]();
-      await bus.drain();
-      if (loss >= 0) found.push(times[Time.delivered] - lost);
-    }
-    found.sort((a, b) => a - b);
-    const p99 = found[Math.ceil(found.length * 0.99) - 1];
-    return { value: p99, details: { losses, p50: median(found), max: found.at(-1) } };
+    return await measureLosses(parameters, times, {
+      isAtRest,
+      async lose() {
+        const lostAt = await ways[wayOf(parameters)]();
+        await bus.drain();
+        return lostAt;
+      },
+    });
   } finally {
     await bus.stop();
   }

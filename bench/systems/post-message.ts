@@ -11,7 +11,7 @@ import { measureThroughput } from '../throughput.js';
 import { checkTally, makeTick, symbolsOf, type Tally, type Tick } from '../ticks.js';
 
 export const ACK_EVERY = 2_000;
-const WINDOW = 5 * ACK_EVERY;
+export const WINDOW = 5 * ACK_EVERY;
 
 export type ToConsumer = Tick | { type: 'END' };
 export type FromConsumer = { type: 'ACK' } | { type: 'RESULT'; tally: Tally };

@@ -69,7 +69,8 @@ return function publish(event) {
   ${measure}
   const payloadBytes = ${payloadBytes};
   const length = (payloadBytes + ${HEADER_BYTES + 7}) & -8;
-  const isOpen = group.type === ${type.index} && length <= group.room && publisher.origin === undefined;
+  const isOpen =
+    group.type === ${type.index} && length <= group.room && payloadBytes <= ${lane.maxPayloadBytes} && publisher.origin === undefined;
   let at = 0;
   if (isOpen) {
     const head = group.head & ${lane.memory.u8.length - 1};

@@ -79,15 +79,18 @@ export class Dispatcher {
     const [delivery] = subscription.deliveries;
     const end = lane.end();
     let count = 0;
-    while (count < limit && subscription.resumes && reader.seek(end) && this.#enters(delivery)) {
+    for (;;) {
+      if (reader.isPlain) {
+        const started = this.#hot(reader, delivery, limit - count, end);
+        count += started;
+        if (started > 0 && this.#isInterrupted(delivery)) break;
+      }
+      if (count >= limit || !subscription.resumes || !reader.seek(end) || !this.#enters(delivery)) break;
       count++;
       this.#place(delivery, reader, reader.position, lane.memory, lane.offset(reader.position));
       this.#deliver(delivery, reader.accepts);
       if (this.#isInterrupted(delivery)) break;
       if (((reader.position - reader.flushed) | 0) >= reader.flushBytes) reader.giveBack();
-      if (!reader.isPlain) continue;
-      count += this.#hot(reader, delivery, limit - count, end);
-      if (this.#isInterrupted(delivery)) break;
     }
     reader.delivered += count;
     if (subscription.waiting > 0 || reader.position === end) reader.giveBack();
@@ -95,7 +98,7 @@ export class Dispatcher {
     return count;
   }
 
-  /** What follows a delivery, in a loop of the reader's own, up to the next one that is timed. @returns How many were started. */
+  /** In a loop of the reader's own, up to the next delivery that is timed. @returns How many were started. */
   #hot(reader: Reader, delivery: Delivery, limit: number, end: number): number {
     const { subscription } = reader;
     const { circuit } = subscription;
@@ -110,6 +113,10 @@ export class Dispatcher {
         this.#unfinished = unfinished;
       },
     });
+    delivery.reader = reader;
+    delivery.memory = reader.lane.memory;
+    delivery.probes = false;
+    delivery.startedAt = 0;
     const started = reader.hot(Math.min(limit, subscription.untilSample - 1), end);
     subscription.untilSample -= started;
     const unfinished = this.#unfinished;

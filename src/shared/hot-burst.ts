@@ -4,8 +4,8 @@
  * be made at all. Bench: one-to-one.
  *
  * It does what Dispatcher does for a delivery about which nothing is special, in the order D1 to D6 of delivery.ts. The
- * first delivery of a burst, each that is timed, and each behind a gap, it leaves to the Dispatcher; and what becomes of
- * one that waits for a promise, or has failed. Test: test/interleaving/delivery kills it before each of its stores.
+ * deliveries that are timed, and those behind a gap, it leaves to the Dispatcher, and what becomes of one that waits for a
+ * promise or has failed. Test: test/interleaving/delivery kills it before each of its stores.
  */
 import { instantiate } from './codec.js';
 import type { BurstControl } from './dispatch.js';

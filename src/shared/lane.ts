@@ -114,9 +114,10 @@ export class Lane implements RecordSink {
   readonly name: string;
   readonly memory: Memory;
   readonly maxRecordBytes: number;
+  /** The same without the header. */
+  readonly maxPayloadBytes: number;
   readonly control: Int32Array;
   readonly stats: Float64Array;
-  readonly #maxPayloadBytes: number;
   readonly #published: Float64Array;
   readonly #publisher: Publisher;
   readonly #clock: PublishClock;
@@ -165,7 +166,7 @@ export class Lane implements RecordSink {
     this.#mortal = mortal;
     this.#groups = !mortal && !config.urgent;
     this.maxRecordBytes = Math.min(config.maxRecordBytes, this.#capacity >> 1, MAX_RECORD_BYTES) & -8;
-    this.#maxPayloadBytes = this.maxRecordBytes - HEADER_BYTES;
+    this.maxPayloadBytes = this.maxRecordBytes - HEADER_BYTES;
     this.#wakes = Array.from({ length: block.published.length }, () => []);
     this.#tail = this.group.head = this.control[LaneWord.CURSOR_INDEX];
     this.#limit = (this.#tail + this.#capacity) | 0;
@@ -218,7 +219,7 @@ export class Lane implements RecordSink {
     const { group } = this;
     const { origin } = this.#publisher;
     const causeBytes = origin === undefined ? 0 : CAUSE_BYTES;
-    if (payloadBytes + causeBytes > this.#maxPayloadBytes) this.#refuse(payloadBytes + causeBytes);
+    if (payloadBytes + causeBytes > this.maxPayloadBytes) this.#refuse(payloadBytes + causeBytes);
     const length = (((payloadBytes + HEADER_BYTES + 7) & -8) + causeBytes) | 0;
     // `| 0` on what is read tells the compiler that it is an int32: sums that wrap are float64 arithmetic otherwise.
     const head = group.head | 0;
@@ -253,7 +254,7 @@ export class Lane implements RecordSink {
   /** @throws RECORD_TOO_LARGE when the lane refuses a payload of this size. */
   checkSize(payloadBytes: number): void {
     const bytes = payloadBytes + (this.#publisher.origin === undefined ? 0 : CAUSE_BYTES);
-    if (bytes > this.#maxPayloadBytes) this.#refuse(bytes);
+    if (bytes > this.maxPayloadBytes) this.#refuse(bytes);
   }
 
   /** @throws INVALID_EVENT when not just these records are claimed; nothing is claimed then. */
@@ -297,7 +298,7 @@ export class Lane implements RecordSink {
     const { origin } = this.#publisher;
     this.#publisher.origin = undefined; // it is nobody's event
     const gapType = this.#published.length - 1;
-    const pairs = [...counts].slice(0, this.#maxPayloadBytes >> 3);
+    const pairs = [...counts].slice(0, this.maxPayloadBytes >> 3);
     const at = this.claim(pairs.length * 8, gapType);
     if (at >= 0) {
       const { i32 } = this.memory;

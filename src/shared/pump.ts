@@ -171,7 +171,7 @@ export class Pump implements BurstControl {
       this.#block.words[ConsumerWord.TURNS_INDEX] += 1;
       try {
         // A steady trickle ends every slice early and every spin: the loop must be turned all the same.
-        if (this.#slice() || (await this.#settleMicrotasks()) || realNow() >= turnDue) {
+        if (this.#slice() || (this.#waiting > 0 && (await this.#settleMicrotasks())) || realNow() >= turnDue) {
           await turn();
           turnDue = realNow() + SLICE_MS;
         } else if (!this.#spin()) {
@@ -200,7 +200,7 @@ export class Pump implements BurstControl {
       this.bell = Atomics.load(this.#block.words, ConsumerWord.BELL_INDEX);
       this.#flush?.();
       const starving = this.#starvation === false ? undefined : this.#starving(this.#starvation);
-      const group = starving ?? this.#groups.find(hasWork);
+      const group = starving ?? this.#nextGroup();
       if (group === undefined) {
         this.#skip();
         return false;
@@ -213,11 +213,21 @@ export class Pump implements BurstControl {
     }
   }
 
+  /** The most urgent group that has work. Called in each look of a spin: no closures. */
+  #nextGroup(): Group | undefined {
+    const groups = this.#groups;
+    for (let rank = 0; rank < groups.length; rank++) {
+      const { readers } = groups[rank];
+      for (let at = 0; at < readers.length; at++) if (readers[at].canRun) return groups[rank];
+    }
+    return undefined;
+  }
+
   /** Lets subscriptions that cannot run go past what is not for them: they hold their lanes' room only for what is. */
   #skip(): void {
     for (const { readers } of this.#groups) {
       for (const reader of readers) {
-        if (reader.subscription.skips && (reader.hasNews || reader.isAwaited)) reader.skip();
+        if ((reader.hasNews || reader.isAwaited) && reader.subscription.skips) reader.skip();
       }
     }
   }
@@ -280,7 +290,7 @@ export class Pump implements BurstControl {
     const end = realNow() + this.#spinMicros / 1e3;
     do {
       for (let looks = 0; looks < LOOKS_PER_READING; looks++) {
-        if (this.#groups.some(hasWork)) return true;
+        if (this.#nextGroup() !== undefined) return true;
       }
     } while (realNow() < end);
     return false;

@@ -142,9 +142,10 @@ export class Reader {
 
   /** Whether nothing is special about its next deliveries: see hot-burst.ts. */
   get isPlain(): boolean {
-    const { circuit, keepsOrder, once, resumes } = this.subscription;
-    if (this.delivered < HOT_DELIVERIES || this.isRetries || keepsOrder || once) return false;
-    return this.missed === 0 && this.repeats === undefined && circuit.isClear && resumes;
+    if (this.delivered < HOT_DELIVERIES || this.isRetries) return false;
+    const { circuit, keepsOrder, once, resumes, untilSample } = this.subscription;
+    if (untilSample <= 1 || keepsOrder || once || this.missed !== 0 || this.repeats !== undefined) return false;
+    return circuit.isClear && resumes;
   }
 
   /** Whether what a dead thread has published comes first: its successor's events are later ones of the same publisher. */

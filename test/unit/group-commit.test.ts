@@ -117,7 +117,9 @@ describe('a burst', () => {
     await awaitEach(GROUP + 3);
     expect(market.visible()).toBeLessThan(published);
     expect(market.visible()).toBeGreaterThan(published - GROUP);
-    await new Promise(process.nextTick);
+    await new Promise<void>((resolve) => {
+      process.nextTick(resolve);
+    });
     expect(market.visible()).toBe(published);
     await turn();
     await awaitEach(5);

@@ -9,6 +9,7 @@ import { burstingClock, Gatekeeper, laneOf } from '../support/lanes.js';
 import { SeededRandom } from '../support/random.js';
 
 const CAPACITY = 4096;
+const MAX_RECORD = 1024;
 const { types } = defineEvents({
   TICK: { priority: 1, payload: { price: f64(), size: u32() } },
   NOTE: { priority: 1, payload: { text: text() } },
@@ -18,7 +19,14 @@ const { types } = defineEvents({
 function market(position = 0) {
   const publisher: Publisher = { clock: burstingClock(), mortal: false, origin: undefined };
   publisher.clock.stamp = 7;
-  const { block, lane } = laneOf({ capacity: CAPACITY, types: 2, position, sequence: 2 ** 31 - 5, publisher });
+  const { block, lane } = laneOf({
+    capacity: CAPACITY,
+    types: 2,
+    maxRecordBytes: MAX_RECORD,
+    position,
+    sequence: 2 ** 31 - 5,
+    publisher,
+  });
   const reader = new Gatekeeper(lane, 1, [1, 2]);
   lane.setGates([reader.gate]);
   const claim = vi.spyOn(lane, 'claim');
@@ -32,7 +40,7 @@ function market(position = 0) {
     /** As `publish` does it: in one go, if the group is open. */
     compiled: (type: EventType, event: object): boolean => compiled[type.index - 1](event),
     /** Step by step. */
-    plain(type: EventType, event: object): boolean {
+    plain: (type: EventType, event: object): boolean => {
       if (encoders[type.index - 1](event) < 0) return false;
       lane.commit(type.index);
       return true;
@@ -60,6 +68,9 @@ describe('an open group', () => {
       const steps: Record<string, (market: Market, publish: Market['plain'], dice: number) => unknown> = {
         tick: (_, publish, dice) => publish(types[0], { type: 'TICK', price: dice / 3, size: dice }),
         note: (_, publish, dice) => publish(types[1], { type: 'NOTE', text: 'x'.repeat(dice % 200) }),
+        tooLong: (_, publish) => {
+          expect(() => publish(types[1], { type: 'NOTE', text: 'x'.repeat(MAX_RECORD) })).toThrow('exceeds lane');
+        },
         refused: (_, publish) => {
           expect(() => publish(types[0], { type: 'TICK', price: 1, size: -1 })).toThrow('size');
         },

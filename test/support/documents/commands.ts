@@ -10,7 +10,15 @@ import type { Link, Page } from './markdown.js';
 import { manifest, ROOT } from './pages.js';
 
 const NPM_COMMANDS = ['ci', 'install', 'pack', 'run', 'start', 'test'];
-const OTHER_PROGRAMS = ['cd', 'git', 'node'];
+const OTHER_PROGRAMS = [
+  'apt-get',
+  'cd',
+  'git',
+  'make',
+  'native-bench/build/cpp',
+  'native-bench/build/disruptor',
+  'node',
+];
 /** In backticks, what begins like this is a command line. */
 const IN_BACKTICKS = /^(npm|npx|node) \S/;
 

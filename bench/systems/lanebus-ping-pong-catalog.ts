@@ -1,0 +1,38 @@
+import { any, defineEvents, type EventOf, f64, symbol, u32 } from 'lanebus';
+import type { RoundTripsResult } from '../round-trips.js';
+import { makeTick } from '../ticks.js';
+
+/** As large as a tick of the other scenarios: 64 bytes there, and 64 bytes back. */
+const tick = {
+  symbol: symbol(),
+  size: u32(),
+  price: f64(),
+  bid: f64(),
+  ask: f64(),
+  bidSize: f64(),
+  askSize: f64(),
+  exchangeTime: f64(),
+  sequence: f64(),
+};
+
+export const catalog = defineEvents({
+  START: { priority: 30, payload: {} },
+  PING: { priority: 30, payload: tick },
+  PONG: { priority: 30, payload: tick },
+  RESULT: { priority: 90, payload: { result: any<RoundTripsResult>() } },
+});
+
+export type PingPongCatalog = typeof catalog;
+
+type Ping = EventOf<PingPongCatalog, 'PING'>;
+type Pong = EventOf<PingPongCatalog, 'PONG'>;
+
+export function makePing(at: number, symbols: readonly string[]): Ping {
+  const { symbol, size, price, bid, ask, bidSize, askSize, exchangeTime, sequence } = makeTick(at, symbols);
+  return { type: 'PING', symbol, size, price, bid, ask, bidSize, askSize, exchangeTime, sequence };
+}
+
+export function toPong(ping: Ping): Pong {
+  const { symbol, size, price, bid, ask, bidSize, askSize, exchangeTime, sequence } = ping;
+  return { type: 'PONG', symbol, size, price, bid, ask, bidSize, askSize, exchangeTime, sequence };
+}

@@ -1,0 +1,77 @@
+/** Events of one kind of payload by `worker.postMessage`, each by itself; in a stream with the window of one-to-one. */
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { makeEvent, payloadChecker } from '../payloads.js';
+import { measurePublishCost } from '../publish-cost.js';
+import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
+import { kindOf } from '../scenarios/payloads.js';
+import { measureThroughput } from '../throughput.js';
+import { symbolsOf, type Tally } from '../ticks.js';
+import { ACK_EVERY, type FromConsumer, WINDOW } from './post-message.js';
+
+function connect(parameters: Parameters) {
+  const { drop = -1 } = parameters;
+  const kind = kindOf(parameters);
+  const symbols = symbolsOf(parameters);
+  const worker = new Worker(new URL('./post-message-payloads-consumer.js', import.meta.url));
+  const failed = once(worker, 'error').then(([error]) => Promise.reject(error as Error));
+  let unacknowledged = 0;
+  let onRoom: (() => void) | undefined;
+  let onResult: ((tally: Tally) => void) | undefined;
+  worker.on('message', (message: FromConsumer) => {
+    if (message.type === 'RESULT') {
+      onResult?.(message.tally);
+    } else {
+      unacknowledged -= ACK_EVERY;
+      onRoom?.();
+    }
+  });
+
+  const end = async (): Promise<Tally> => {
+    const result = new Promise<Tally>((resolve) => {
+      onResult = resolve;
+    });
+    worker.postMessage({ type: 'END' });
+    const tally = await Promise.race([result, failed]);
+    unacknowledged = 0;
+    return tally;
+  };
+  const send = (count: number): void => {
+    for (let at = 0; at < count; at++) {
+      if (at !== drop) worker.postMessage(makeEvent(kind, at, symbols));
+    }
+  };
+
+  const run = async (count: number): Promise<Tally> => {
+    for (let at = 0; at < count; at++) {
+      if (at === drop) continue;
+      worker.postMessage(makeEvent(kind, at, symbols));
+      if (++unacknowledged < WINDOW) continue;
+      await new Promise<void>((resolve) => {
+        onRoom = resolve;
+      });
+    }
+    return end();
+  };
+
+  const around = async (measure: () => Promise<Measurement>): Promise<Measurement> => {
+    try {
+      return await measure();
+    } finally {
+      await worker.terminate();
+    }
+  };
+  return { around, send, run, end, check: payloadChecker(kind, symbols) };
+}
+
+async function payloads(parameters: Parameters): Promise<Measurement> {
+  const { around, ...streaming } = connect(parameters);
+  return around(() => measureThroughput(parameters, streaming));
+}
+
+async function publishCost(parameters: Parameters): Promise<Measurement> {
+  const { around, ...bursts } = connect(parameters);
+  return around(() => measurePublishCost(parameters, bursts));
+}
+
+export const scenarios: SystemScenarios = { payloads, 'publish-cost': publishCost };
