@@ -13,8 +13,8 @@ export interface Figure {
 /** Seconds of all samples, and of each. */
 const FULL: Benchmark.Options = { maxTime: 1, minTime: 0.02 };
 const QUICK: Benchmark.Options = { maxTime: 0.01, minTime: 0.001 };
-/** The engine has compiled by then what it will compile. */
-const WARM_UP_MS = 300;
+/** The engine has compiled by then what it will compile: the pump's loop has its last form after millions of events. */
+const WARM_UP_MS = 1_000;
 
 /** Checks, warms up, measures, and checks again: what the engine has made of it must still be right. */
 export async function measure({ name, make }: MicroSpec, quick: boolean): Promise<Figure> {
