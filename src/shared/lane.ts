@@ -321,7 +321,10 @@ export class Lane implements RecordSink {
     this.checkClaims(types.length);
     if (types.length === 0) return;
     this.flush();
-    for (const typeIndex of types) this.#count(typeIndex, 1);
+    for (let from = 0, to = 1; from < types.length; from = to++) {
+      while (types[to] === types[from]) to++;
+      this.#count(types[from], to - from);
+    }
     this.#claimed = 0;
     const first = this.#tail;
     this.#tail = this.group.head;
@@ -333,7 +336,12 @@ export class Lane implements RecordSink {
         if (typeIndex !== PADDING_TYPE) this.#conflate(typeIndex, at);
       }
     }
-    for (const typeIndex of new Set(types)) this.#wake(this.#wakes[typeIndex]);
+    let woken = PADDING_TYPE;
+    for (const typeIndex of types) {
+      if (typeIndex === woken) continue;
+      woken = typeIndex;
+      this.#wake(this.#wakes[typeIndex]);
+    }
   }
 
   /** Makes visible what `commit` has put off. */

@@ -155,14 +155,20 @@ export class Outbox {
   /** All events are read and checked before the first becomes visible. */
   publishBatch(events: readonly unknown[]): Promise<void> {
     const batch = new Map<Admission, { types: number[]; held: Held[]; dropped: number[] }>();
+    let last: Admission | undefined;
+    let part: { types: number[]; held: Held[]; dropped: number[] } = { types: [], held: [], dropped: [] };
     try {
       for (const event of events) {
         const route = this.#route(event);
         const { admission } = route;
-        let part = batch.get(admission);
-        if (part === undefined) {
-          batch.set(admission, (part = { types: [], held: [], dropped: [] }));
-          admission.resume();
+        if (admission !== last) {
+          last = admission;
+          const known = batch.get(admission);
+          part = known ?? { types: [], held: [], dropped: [] };
+          if (known === undefined) {
+            batch.set(admission, part);
+            admission.resume();
+          }
         }
         // A smaller event may fit where one did not: it would overtake that one, or the notice that it was dropped.
         const inOrder = admission.idle && part.held.length + part.dropped.length === 0;
