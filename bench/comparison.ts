@@ -71,7 +71,7 @@ function compare(rounds: readonly Round[], better: Scenario['better']) {
 
 export function verdictOf([low, high]: Interval, rounds: number): string {
   if (rounds < MIN_ROUNDS) return `too few rounds to tell: ${rounds}, at least ${MIN_ROUNDS} are needed`;
-  const percent = (part: number): string => formatNumber(part * 100);
+  const percent = (part: number): string => (part * 100).toFixed(1);
   if (low > 1) return `faster by ${percent(low - 1)} to ${percent(high - 1)} %`;
   if (high < 1) return `slower by ${percent(1 - high)} to ${percent(1 - low)} %`;
   return 'no difference shown';

@@ -7,7 +7,8 @@ import { describe, expect, it } from 'vitest';
 import type { Comparison } from '../../bench/comparison.js';
 import { ROOT } from '../support/documents/pages.js';
 
-const LIMIT_MS = 60_000;
+/** The base is built from nothing, on a machine that may be busy with others. */
+const LIMIT_MS = 240_000;
 
 function start(script: 'run' | 'compare', args: readonly string[], folder = tmpdir()) {
   return spawnSync(process.execPath, [join(ROOT, 'build', 'bench', `${script}.js`), ...args], {
@@ -55,10 +56,9 @@ describe('npm run bench:compare', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
-  });
+  }, LIMIT_MS);
 
-  it('says in one line that there is no such commit', () => {
-    const { status, stdout, stderr } = start('compare', ['--base', 'no-such-ref']);
+tdout, stderr } = start('compare', ['--base', 'no-such-ref']);
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
     expect(stderr).toBe('error: --base no-such-ref is no commit of this repository\n');
   });
