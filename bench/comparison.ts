@@ -47,7 +47,7 @@ export function buildComparison(
   const systems: Record<string, PairResult> = {};
   const absent: Record<string, string> = {};
   for (const { system, found, parameters } of pairs) {
-    const [why] = Object.values(found.absent);
+    const why = Object.values(found.absent).at(0);
     if (why !== undefined) absent[system] = why;
     else systems[system] = { ...compare(found.rounds, better), rounds: found.rounds, parameters };
   }

@@ -58,7 +58,8 @@ describe('npm run bench:compare', () => {
     }
   }, LIMIT_MS);
 
-tdout, stderr } = start('compare', ['--base', 'no-such-ref']);
+  it('says in one line that there is no such commit', () => {
+    const { status, stdout, stderr } = start('compare', ['--base', 'no-such-ref']);
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
     expect(stderr).toBe('error: --base no-such-ref is no commit of this repository\n');
   });
