@@ -40,23 +40,27 @@ describe('npm run bench', () => {
 });
 
 describe('npm run bench:compare', () => {
-  it('compares HEAD with itself, and removes what it made', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'lanebus-commands-'));
-    try {
-      const given = ['--base', 'HEAD', '--quick', '--rounds', '1', '--events', '2000', '--json'];
-      const { status, stdout, stderr } = start('compare', given, folder);
-      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-      const { systems } = JSON.parse(stdout) as Comparison;
-      expect(Object.keys(systems)).toEqual(['lanebus', 'lanebus-awaited']);
-      expect(systems.lanebus.ratio.median).toBeGreaterThan(0);
-      expect(systems.lanebus.verdict).toContain('too few rounds');
-      expect(readdirSync(folder)).toEqual([]);
-      const worktrees = spawnSync('git', ['worktree', 'list'], { cwd: ROOT, encoding: 'utf8' }).stdout;
-      expect(worktrees).not.toContain(folder);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  }, LIMIT_MS);
+  it(
+    'compares HEAD with itself, and removes what it made',
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), 'lanebus-commands-'));
+      try {
+        const given = ['--base', 'HEAD', '--quick', '--rounds', '1', '--events', '2000', '--json'];
+        const { status, stdout, stderr } = start('compare', given, folder);
+        expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+        const { systems } = JSON.parse(stdout) as Comparison;
+        expect(Object.keys(systems)).toEqual(['lanebus', 'lanebus-awaited']);
+        expect(systems.lanebus.ratio.median).toBeGreaterThan(0);
+        expect(systems.lanebus.verdict).toContain('too few rounds');
+        expect(readdirSync(folder)).toEqual([]);
+        const worktrees = spawnSync('git', ['worktree', 'list'], { cwd: ROOT, encoding: 'utf8' }).stdout;
+        expect(worktrees).not.toContain(folder);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+    LIMIT_MS,
+  );
 
   it('says in one line that there is no such commit', () => {
     const { status, stdout, stderr } = start('compare', ['--base', 'no-such-ref']);
