@@ -7,7 +7,9 @@ const { values } = parseArgs({
 });
 const { scenario = '', module = '', parameters = '{}' } = values;
 
-const { scenarios } = (await import(`./systems/${module}.js`)) as { scenarios: SystemScenarios };
-if (!Object.hasOwn(scenarios, scenario)) throw new Error(`systems/${module} does not run scenario "${scenario}"`);
+const { scenarios } = (await import(module.startsWith('file:') ? module : `./systems/${module}.js`)) as {
+  scenarios: SystemScenarios;
+};
+if (!Object.hasOwn(scenarios, scenario)) throw new Error(`${module} does not run scenario "${scenario}"`);
 const measurement = await scenarios[scenario](JSON.parse(parameters) as Parameters);
 process.stdout.write(`${JSON.stringify(measurement)}\n`);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { busyCores } from './machine.js';
 import type { Measurement, Outcome, Parameters, System } from './scenario.js';
 
@@ -17,6 +17,10 @@ export interface RoundsPlan {
   /** By name of the system. */
   readonly parameters: Readonly<Record<string, Parameters>>;
   readonly onProgress: (text: string) => void;
+  /** By name of the system: the folder whose `child.js` measures it, where it is not this one. */
+  readonly folders?: Readonly<Record<string, string>>;
+  /** Ends the child that runs, and all that it has started. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Round {
@@ -51,7 +55,7 @@ export async function measureRounds(plan: RoundsPlan): Promise<Found> {
     for (const system of rotate(plan.systems, rounds.length)) {
       if (Object.hasOwn(absent, system.name)) continue;
       plan.onProgress(`${plan.scenario}: round ${rounds.length + 1} of ${plan.rounds}, ${system.name}`);
-      const outcome = await measureInChild(plan.scenario, system, plan.parameters[system.name]);
+      const outcome = await measureInChild(plan, system);
       if ('absent' in outcome) {
         absent[system.name] = outcome.absent;
       } else {
@@ -70,22 +74,50 @@ function rotate<T>(items: readonly T[], by: number): T[] {
   return [...items.slice(at), ...items.slice(0, at)];
 }
 
-async function measureInChild(scenario: string, system: System, parameters: Parameters): Promise<Outcome> {
-  const script = fileURLToPath(new URL('./child.js', import.meta.url));
-  const given = ['--scenario', scenario, '--module', system.module, '--parameters', JSON.stringify(parameters)];
+async function measureInChild(plan: RoundsPlan, { name, module }: System): Promise<Outcome> {
+  const { scenario, folders = {}, signal: stopped } = plan;
+  stopped?.throwIfAborted();
+  const script = join(Object.hasOwn(folders, name) ? folders[name] : import.meta.dirname, 'child.js');
+  const parameters = JSON.stringify(plan.parameters[name]);
+  const given = ['--scenario', scenario, '--module', module, '--parameters', parameters];
+  // A process group of its own: what it starts ends with it.
   const child = spawn(process.execPath, [...process.execArgv, script, ...given], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: CHILD_LIMIT_MS,
-    killSignal: 'SIGKILL',
+    detached: true,
   });
-  const ended = new Promise<string>((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code, signal) => {
-      resolve(signal ?? `exit code ${code ?? 'unknown'}`);
+  const kill = (): void => {
+    killGroup(child.pid);
+  };
+  const limit = setTimeout(kill, CHILD_LIMIT_MS);
+  stopped?.addEventListener('abort', kill);
+  try {
+    const ended = new Promise<string>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code, signal) => {
+        resolve(signal ?? `exit code ${code ?? 'unknown'}`);
+      });
     });
-  });
-  const [output, errors, end] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
-  if (end !== 'exit code 0')
-    throw new Error(`${system.name} failed in scenario ${scenario} (${end})\n${errors.trim()}`);
-  return JSON.parse(output.trim().split('\n').at(-1) ?? '') as Outcome;
+    const [output, errors, end] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+    stopped?.throwIfAborted();
+    if (end !== 'exit code 0') throw new Error(`${name} failed in scenario ${scenario} (${end})\n${problemIn(errors)}`);
+    return JSON.parse(output.trim().split('\n').at(-1) ?? '') as Outcome;
+  } finally {
+    clearTimeout(limit);
+    stopped?.removeEventListener('abort', kill);
+  }
+}
+
+function killGroup(leader: number | undefined): void {
+  if (leader === undefined) return;
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it has just ended
+  }
+}
+
+/** The line that names the error, of a stack with the source around it. */
+function problemIn(errors: string): string {
+  const named = /^[\w ]*error(?: \[\w+\])?: .+$/im.exec(errors)?.[0];
+  return named ?? errors.trim().split('\n').at(-1) ?? '';
 }

@@ -1,5 +1,6 @@
 /** `npm run bench -- --scenario NAME`: Lanebus beside what it is to be compared with, in one run on one machine. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { exitCode, interrupted, problemOf } from './interruption.js';
 import { describeMachine } from './machine.js';
 import { type BenchReport, buildReport, formatReport } from './report.js';
 import { measureRounds } from './rounds.js';
@@ -82,6 +83,7 @@ async function measure(scenario: Scenario): Promise<BenchReport> {
     ...(quick ? { budgetMs: QUICK_BUDGET_MS } : {}),
     parameters,
     onProgress: showProgress,
+    signal: interrupted,
   });
   showProgress('');
   return buildReport(scenario, found, parameters, machine);
@@ -89,7 +91,9 @@ async function measure(scenario: Scenario): Promise<BenchReport> {
 
 const reports: BenchReport[] = [];
 for (const scenario of chosen) {
-  const report = await measure(scenario).catch((error: unknown) => command.error(String(error)));
+  const report = await measure(scenario).catch((error: unknown) =>
+    command.error(problemOf(error), { exitCode: exitCode() }),
+  );
   reports.push(report);
   if (flags.json !== true) process.stdout.write(`${formatReport(report)}\n`);
 }

@@ -28,7 +28,7 @@ export type Outcome = Measurement | Absence;
 /** One way to do what a scenario asks: a library, or one of several set-ups of the same one. */
 export interface System {
   readonly name: string;
-  /** Name of the module in systems/ that runs it. */
+  /** The module that runs it: its name in systems/, or its file URL. */
   readonly module: string;
   /** Lanebus itself: measured whatever `--peers` says, and compared with every peer of its case. */
   readonly subject?: true;
