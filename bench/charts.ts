@@ -56,7 +56,7 @@ export function chartOf(report: BenchReport): string {
       // A bar on a logarithmic axis begins at its end: a decade below the smallest, so that this one has a bar, too.
       ...(logarithmic ? { min: 10 ** (Math.ceil(Math.log10(smallest)) - 1) / (isPowerOfTen(smallest) ? 10 : 1) } : {}),
       splitNumber: 5,
-      axisLabel: { formatter: formatFigure, hideOverlap: true, color: TEXT_COLOR },
+      axisLabel: { formatter: (value: number) => formatFigure(value, unit), hideOverlap: true, color: TEXT_COLOR },
       splitLine: { lineStyle: { color: '#e4e7eb' } },
     },
     yAxis: { type: 'category', data: names, axisTick: { show: false }, axisLabel: { interval: 0, color: TEXT_COLOR } },
@@ -80,11 +80,16 @@ export function chartOf(report: BenchReport): string {
   });
   const svg = chart.renderToSVGString();
   chart.dispose();
-  return `${roundCoordinates(svg)}\n`;
+  return `${roundCoordinates(withoutHover(svg))}\n`;
 }
 
 function isPowerOfTen(value: number): boolean {
   return Number.isInteger(Math.log10(value));
+}
+
+/** How it looks below a mouse, which an image never is; its names count up, so that the same chart would differ each time. */
+function withoutHover(svg: string): string {
+  return svg.replaceAll(/<style\s*>.*?<\/style>\s*/gs, '').replaceAll(/ class="zr[^"]*"/g, '');
 }
 
 /** A tenth of a pixel is not seen. */

@@ -120,8 +120,8 @@ function systemsOf(report: BenchReport): string {
     ],
     rows.map(({ name, series, broken, latency }) => [
       `${subjects.has(name) ? `**\`${name}\`**` : `\`${name}\``}${broken ? ' (broke its bound)' : ''}`,
-      formatFigure(series.median),
-      `${formatFigure(Math.min(...series.rounds))}–${formatFigure(Math.max(...series.rounds))}`,
+      formatFigure(series.median, unit),
+      `${formatFigure(Math.min(...series.rounds), unit)}–${formatFigure(Math.max(...series.rounds), unit)}`,
       String(series.rounds.length),
       subjects.has(name) ? '' : ratiosOfPeer(report, name),
       ...(withLatency ? latencyCells(latency) : []),
@@ -160,7 +160,7 @@ function summaryOf(latencies: readonly Latency[]): Latency | undefined {
 
 function latencyCells(latency: Latency | undefined): string[] {
   if (latency === undefined) return ['', '', '', ''];
-  return [latency.p50, latency.p99, latency.p999, latency.max].map(formatFigure);
+  return [latency.p50, latency.p99, latency.p999, latency.max].map((value) => formatFigure(value));
 }
 
 function slowerOf(reports: readonly BenchReport[]): string {
