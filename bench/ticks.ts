@@ -15,6 +15,8 @@ export interface Tick {
   sequence: number;
 }
 
+export type TickFields = Omit<Tick, 'type'>;
+
 /** What the consumer saw, for the producer to compare with what it sent. */
 export interface Tally {
   count: number;
@@ -55,7 +57,7 @@ export class TickTally {
     return this.#count;
   }
 
-  take(tick: Tick): void {
+  take(tick: TickFields): void {
     if (tick.sequence !== this.#count || tick.ask - tick.bid !== 0.5) this.#inOrder = false;
     this.#count++;
     this.#sizeSum += tick.size;
@@ -76,10 +78,18 @@ export class TickTally {
   }
 }
 
-/** Throws when the consumer did not see exactly the ticks 0 … count - 1 in order. */
-export function checkTally(tally: Tally, count: number, symbols: readonly string[]): void {
+/**
+ * Throws when the consumer did not see exactly the ticks 0 … count - 1 in order.
+ * @param derived What has become of each on its way, if anything.
+ */
+export function checkTally(
+  tally: Tally,
+  count: number,
+  symbols: readonly string[],
+  derived: (tick: Tick) => TickFields = (tick) => tick,
+): void {
   const expected = new TickTally();
-  for (let at = 0; at < count; at++) expected.take(makeTick(at, symbols));
+  for (let at = 0; at < count; at++) expected.take(derived(makeTick(at, symbols)));
   const wanted = expected.close();
   for (const key of Object.keys(wanted) as (keyof Tally)[]) {
     if (tally[key] !== wanted[key]) {

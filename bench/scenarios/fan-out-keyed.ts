@@ -8,6 +8,7 @@ import { nativeSystems } from '../native-systems.js';
 import type { Parameters, Scenario, System } from '../scenario.js';
 import { burn, stepsOf } from '../work.js';
 import { makeTick, type Tick } from '../ticks.js';
+import { sized } from './one-to-one.js';
 
 /** Enough keys for an even spread: of 64, a good hash gives the busier of two threads 55 % on average, of 1,000 51 %. */
 const KEYS = 1_000;
@@ -32,6 +33,16 @@ function native(name: string, workMicros: number): System[] {
   return nativeSystems((quick) => ({ ...keyed(2, workMicros, quick), slices: 1 }), { as: name, case: name });
 }
 
+/** A worker for each thread; the main thread hashes the key. */
+function postMessage(name: string, threads: number, workMicros: number): System {
+  return {
+    name: `post-message-${name}`,
+    module: 'post-message',
+    case: name,
+    parameters: (quick) => ({ ...sized(60_000, quick), symbols: KEYS, threads, workSteps: stepsOf(workMicros) }),
+  };
+}
+
 export const fanOutKeyed: Scenario = {
   name: 'fan-out-keyed',
   question:
@@ -43,6 +54,10 @@ export const fanOutKeyed: Scenario = {
     system('two-threads-5us', 2, 5),
     system('one-thread-0us', 1, 0),
     system('two-threads-0us', 2, 0),
+    postMessage('one-thread-5us', 1, 5),
+    postMessage('two-threads-5us', 2, 5),
+    postMessage('one-thread-0us', 1, 0),
+    postMessage('two-threads-0us', 2, 0),
     ...native('two-threads-5us', 5),
     ...native('two-threads-0us', 0),
   ],

@@ -21,7 +21,7 @@ export const idleCost: Scenario = {
     },
     // One worker that listens.
     { name: 'post-message', module: 'ports-ping-pong', parameters: (quick) => idling(quick) },
-    { name: 'piscina', module: 'piscina-ping-pong', parameters: (quick) => idling(quick, { threads: 2 }) },
+    { name: 'piscina', module: 'piscina', parameters: (quick) => idling(quick, { threads: 2 }) },
     ...nativeSystems((quick) => idling(quick)),
   ],
   targets: [{ title: 'idle-cost, % of a core', of: { system: 'lanebus' }, atMost: 1 }],

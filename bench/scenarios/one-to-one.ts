@@ -4,7 +4,29 @@
  * consumer reads field by field?
  */
 import { nativeSystems } from '../native-systems.js';
-import type { Parameters, Scenario } from '../scenario.js';
+import type { Parameters, Scenario, System } from '../scenario.js';
+
+/** Calls on their way at once, of those that answer each: more made none of them faster. */
+const CONCURRENT = 64;
+
+function calls(name: string, events: number): System {
+  return { name, module: name, parameters: (quick) => ({ ...sized(events, quick), concurrent: CONCURRENT }) };
+}
+
+const PEERS: readonly System[] = [
+  { name: 'post-message', module: 'post-message', parameters: (quick) => sized(150_000, quick) },
+  { name: 'broadcast-channel', module: 'broadcast-channel', parameters: (quick) => sized(100_000, quick) },
+  calls('piscina', 12_000),
+  calls('tinypool', 10_000),
+  calls('comlink', 15_000),
+  { name: 'ringbuf.js', module: 'ringbuf', parameters: (quick) => sized(1_000_000, quick) },
+  { name: 'nats', module: 'nats', parameters: (quick) => sized(50_000, quick) },
+  { name: 'bullmq', module: 'bullmq', parameters: (quick) => sized(1_000, quick) },
+  // On the producer's own thread, with nothing beside it: for scale.
+  { name: 'event-emitter', module: 'event-emitter', parameters: (quick) => sized(2_000_000, quick) },
+  { name: 'emittery', module: 'emittery', parameters: (quick) => sized(100_000, quick) },
+  { name: 'fastq', module: 'fastq', parameters: (quick) => sized(1_500_000, quick) },
+];
 
 export const oneToOne: Scenario = {
   name: 'one-to-one',
@@ -21,7 +43,7 @@ export const oneToOne: Scenario = {
       subject: true,
       parameters: (quick) => ({ ...sized(1_000_000, quick), awaited: 1 }),
     },
-    { name: 'post-message', module: 'post-message', parameters: (quick) => sized(150_000, quick) },
+    ...PEERS,
     ...nativeSystems((quick) => sized(10_000_000, quick)),
   ],
   targets: [
@@ -31,11 +53,13 @@ export const oneToOne: Scenario = {
       of: { ratio: 'lanebus-awaited ÷ post-message' },
       atLeast: 20,
     },
+    { title: 'one-to-one, tryPublish each, ÷ piscina.run', of: { ratio: 'piscina' }, atLeast: 350 },
   ],
   rounds: { full: 7, quick: 3 },
 };
 
 /** Streams of some tenths of a second: long enough to be steady, short enough for their median to leave out a pause. */
 export function sized(events: number, quick: boolean): Parameters {
-  return { events, warmup: events / 2, slices: quick ? 2 : 5, symbols: 16 };
+  const count = quick ? events / 2 : events;
+  return { events: count, warmup: count / 2, slices: quick ? 2 : 5, symbols: 16 };
 }

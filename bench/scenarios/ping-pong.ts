@@ -45,8 +45,8 @@ export const pingPong: Scenario = {
       module: 'ports-ping-pong',
       parameters: (quick: boolean) => trips(20_000, quick, { way }),
     })),
-    { name: 'comlink', module: 'comlink-ping-pong', parameters: (quick) => trips(10_000, quick) },
-    { name: 'piscina', module: 'piscina-ping-pong', parameters: (quick) => trips(10_000, quick, { threads: 1 }) },
+    { name: 'comlink', module: 'comlink', parameters: (quick) => trips(10_000, quick) },
+    { name: 'piscina', module: 'piscina', parameters: (quick) => trips(10_000, quick, { threads: 1 }) },
     { name: 'nats', module: 'nats-ping-pong', parameters: (quick) => trips(5_000, quick) },
     {
       name: 'atomics-spin',

@@ -1,22 +1,18 @@
 import { bool, defineEvents, f64, mergeEvents, symbol, u32 } from 'lanebus';
 
-export const ticks = defineEvents({
-  TICK: {
-    priority: 30,
-    key: 'symbol',
-    payload: {
-      symbol: symbol(),
-      size: u32(),
-      price: f64(),
-      bid: f64(),
-      ask: f64(),
-      bidSize: f64(),
-      askSize: f64(),
-      exchangeTime: f64(),
-      sequence: f64(),
-    },
-  },
-});
+export const tickFields = {
+  symbol: symbol(),
+  size: u32(),
+  price: f64(),
+  bid: f64(),
+  ask: f64(),
+  bidSize: f64(),
+  askSize: f64(),
+  exchangeTime: f64(),
+  sequence: f64(),
+};
+
+export const ticks = defineEvents({ TICK: { priority: 30, key: 'symbol', payload: tickFields } });
 
 const TICK_BYTES = 64;
 const bytes = ticks.types[0].fixedBytes;
@@ -27,8 +23,11 @@ export const catalog = mergeEvents(
   defineEvents({
     // The same lane as TICK, so that it is read after the last one.
     END: { priority: 30, payload: {} },
-    // On a lane of its own: the main thread, which takes it, need not skip the ticks.
-    RESULT: { priority: 1, payload: { count: f64(), sizeSum: f64(), symbolSum: f64(), inOrder: bool() } },
+    // Of the subscription, or the publisher, of that number. On a lane of its own: the main thread need not skip the ticks.
+    RESULT: {
+      priority: 1,
+      payload: { number: u32(), count: f64(), sizeSum: f64(), symbolSum: f64(), inOrder: bool() },
+    },
   }),
 );
 

@@ -1,24 +1,13 @@
-import { any, defineEvents, type EventOf, f64, symbol, u32 } from 'lanebus';
+import { any, defineEvents, type EventOf } from 'lanebus';
 import type { RoundTripsResult } from '../round-trips.js';
 import { makeTick } from '../ticks.js';
-
-/** As large as a tick of the other scenarios: 64 bytes there, and 64 bytes back. */
-const tick = {
-  symbol: symbol(),
-  size: u32(),
-  price: f64(),
-  bid: f64(),
-  ask: f64(),
-  bidSize: f64(),
-  askSize: f64(),
-  exchangeTime: f64(),
-  sequence: f64(),
-};
+import { tickFields } from './lanebus-catalog.js';
 
 export const catalog = defineEvents({
   START: { priority: 30, payload: {} },
-  PING: { priority: 30, payload: tick },
-  PONG: { priority: 30, payload: tick },
+  // As large as a tick of the other scenarios: 64 bytes there, and 64 bytes back.
+  PING: { priority: 30, payload: tickFields },
+  PONG: { priority: 30, payload: tickFields },
   RESULT: { priority: 90, payload: { result: any<RoundTripsResult>() } },
 });
 

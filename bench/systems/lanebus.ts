@@ -3,55 +3,37 @@ import { createBus, type Subscription, workerHandlers } from 'lanebus';
 import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
 import { MemoryRecorder } from '../scenarios/soak.js';
 import { eventsSent, measureThroughput, type Streaming } from '../throughput.js';
-import { checkTally, makeTick, symbolsOf, type Tally } from '../ticks.js';
+import { checkTally, symbolsOf, type Tally } from '../ticks.js';
 import { catalog } from './lanebus-catalog.js';
 import type * as consumer from './lanebus-consumer.js';
+import { tickPublisher } from './lanebus-publisher.js';
+import { gatherTallies } from './lanebus-tallies.js';
+import { withParameters } from './module-parameters.js';
 
-/** A long-running producer lets its event loop turn: with a lane that always has room, `await` alone never does. */
-const TURN_MASK = 0xffff;
-
-/** A bus, and one subscription to its ticks on a pool thread. */
+/** A bus, and its subscriptions to the ticks on pool threads: one, or several that each get every tick. */
 function connect(parameters: Parameters) {
-  const { drop = -1, awaited = 0 } = parameters;
+  const { consumers = 1, threads = 1 } = parameters;
   const symbols = symbolsOf(parameters);
-  const bus = createBus(catalog, { threads: 1, logger: false });
-  const handlers = workerHandlers<typeof consumer>(new URL('./lanebus-consumer.js', import.meta.url));
-  const ticks = bus.subscribe(['TICK', 'END'], handlers.onEvent);
-  let onResult: ((tally: Tally) => void) | undefined;
-  bus.subscribe('RESULT', (result) => onResult?.(result));
-
-  const tryEach = async (events: number, onTurn?: () => void): Promise<void> => {
-    for (let at = 0; at < events; at++) {
-      if (at === drop) continue;
-      const tick = makeTick(at, symbols);
-      if (bus.tryPublish(tick) === 'full') await bus.publish(tick);
-      if (onTurn !== undefined && (at & TURN_MASK) === TURN_MASK) {
-        await new Promise(setImmediate);
-        onTurn();
-      }
-    }
-  };
-  const awaitEach = async (events: number): Promise<void> => {
-    for (let at = 0; at < events; at++) {
-      if (at !== drop) await bus.publish(makeTick(at, symbols));
-    }
-  };
-  const publishAll = awaited === 1 ? awaitEach : tryEach;
+  const bus = createBus(catalog, { threads, logger: false });
+  const subscriptions = Array.from({ length: consumers }, (_, number) => {
+    const module = withParameters(new URL('./lanebus-consumer.js', import.meta.url), { number });
+    return bus.subscribe(['TICK', 'END'], workerHandlers<typeof consumer>(module).onEvent);
+  });
+  const tallies = gatherTallies(bus, consumers);
+  const publishTicks = tickPublisher(bus, parameters, symbols);
 
   const stream = {
-    async run(events: number, onTurn?: () => void): Promise<Tally> {
-      const result = new Promise<Tally>((resolve) => {
-        onResult = resolve;
-      });
-      await publishAll(events, onTurn);
+    async run(events: number, onTurn?: () => void): Promise<Tally[]> {
+      const results = tallies();
+      await publishTicks(events, onTurn);
       await bus.publish({ type: 'END' });
-      return result;
+      return results;
     },
-    check(tally: Tally, events: number): void {
-      checkTally(tally, events, symbols);
+    check(found: readonly Tally[], events: number): void {
+      for (const tally of found) checkTally(tally, events, symbols);
     },
-  } satisfies Streaming<Tally>;
-  return { bus, ticks, stream };
+  } satisfies Streaming<Tally[]>;
+  return { bus, subscriptions, stream };
 }
 
 /** Throws unless the subscription owed and processed so many events, by the ledger. */
@@ -61,14 +43,14 @@ export function checkLedger(ticks: Subscription, expected: number): void {
   throw new Error(`${name}: owed ${owed}, processed ${processed}, exact ${exact}; expected ${expected}`);
 }
 
-async function oneToOne(parameters: Parameters): Promise<Measurement> {
-  const { bus, ticks, stream } = connect(parameters);
+async function fanOut(parameters: Parameters): Promise<Measurement> {
+  const { bus, subscriptions, stream } = connect(parameters);
   await bus.start();
   try {
     const measurement = await measureThroughput(parameters, stream);
     await bus.drain();
     const sent = eventsSent(parameters, measurement);
-    checkLedger(ticks, sent.events + sent.streams);
+    for (const subscription of subscriptions) checkLedger(subscription, sent.events + sent.streams);
     return measurement;
   } finally {
     await bus.stop();
@@ -78,7 +60,7 @@ async function oneToOne(parameters: Parameters): Promise<Measurement> {
 async function soak(parameters: Parameters): Promise<Measurement> {
   const { events } = parameters;
   const memory = new MemoryRecorder();
-  const { bus, ticks, stream } = connect(parameters);
+  const { bus, subscriptions, stream } = connect(parameters);
   await bus.start();
   try {
     const startedAt = performance.now();
@@ -90,11 +72,16 @@ async function soak(parameters: Parameters): Promise<Measurement> {
     );
     const seconds = (performance.now() - startedAt) / 1000;
     await bus.drain();
-    checkLedger(ticks, events + 1);
+    for (const subscription of subscriptions) checkLedger(subscription, events + 1);
     return { value: events / seconds, ...memory.report() };
   } finally {
     await bus.stop();
   }
 }
 
-export const scenarios: SystemScenarios = { 'one-to-one': oneToOne, soak };
+export const scenarios: SystemScenarios = {
+  'one-to-one': fanOut,
+  'one-to-one-batch': fanOut,
+  'fan-out-1-to-4': fanOut,
+  soak,
+};

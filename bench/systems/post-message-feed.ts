@@ -5,7 +5,8 @@ import type { MboEvent } from '../../examples/market-data/catalog.js';
 import { dayChecker, daysOf, readDay } from '../feed.js';
 import type { Outcome, Parameters, SystemScenarios } from '../scenario.js';
 import { measureThroughput } from '../throughput.js';
-import { ACK_EVERY, WINDOW } from './post-message.js';
+import { Window } from '../window.js';
+import { WINDOW } from './post-message.js';
 
 export type ToFeedConsumer = MboEvent | { type: 'END' };
 export type FromFeedConsumer = { type: 'ACK' } | { type: 'RESULT'; day: object };
@@ -16,15 +17,13 @@ async function feed(parameters: Parameters): Promise<Outcome> {
   if ('absent' in rows) return rows;
   const worker = new Worker(new URL('./post-message-feed-consumer.js', import.meta.url), { workerData: parameters });
   const failed = once(worker, 'error').then(([error]) => Promise.reject(error as Error));
-  let unacknowledged = 0;
-  let onRoom: (() => void) | undefined;
+  const window = new Window(WINDOW);
   let onDay: ((day: object) => void) | undefined;
   worker.on('message', (message: FromFeedConsumer) => {
     if (message.type === 'RESULT') {
       onDay?.(message.day);
     } else {
-      unacknowledged -= ACK_EVERY;
-      onRoom?.();
+      window.acknowledge();
     }
   });
   const post = (event: ToFeedConsumer): void => {
@@ -34,7 +33,7 @@ async function feed(parameters: Parameters): Promise<Outcome> {
   const run = async (events: number): Promise<readonly object[]> => {
     const found: object[] = [];
     let sent = 0;
-    unacknowledged = 0;
+    window.reset();
     const days = daysOf(events, rows);
     const ended = new Promise<void>((resolve) => {
       onDay = (day) => {
@@ -46,10 +45,8 @@ async function feed(parameters: Parameters): Promise<Outcome> {
       for (let row = 0; row < count; row++, sent++) {
         if (sent === drop) continue;
         post(rows[row]);
-        if (++unacknowledged < WINDOW) continue;
-        await new Promise<void>((resolve) => {
-          onRoom = resolve;
-        });
+        const room = window.add(1);
+        if (room !== undefined) await room;
       }
       post({ type: 'END' });
     }

@@ -4,7 +4,7 @@ import { HaltLog } from '../scenarios/halt-overtakes.js';
 import { TickTally } from '../ticks.js';
 import { burn } from '../work.js';
 import type { FromHaltsConsumer, ToHaltsConsumer } from './post-message-halts.js';
-import { ACK_EVERY } from './post-message.js';
+import { WINDOW } from './post-message.js';
 
 export interface HaltsData {
   readonly parameters: Parameters;
@@ -29,7 +29,7 @@ const take = (event: ToHaltsConsumer): void => {
     case 'TICK':
       tally.take(event);
       if (burn(parameters.workSteps) !== worked) throw new Error('the work was not done');
-      if (tally.count % ACK_EVERY === 0) reply({ type: 'ACK' });
+      if (tally.count % WINDOW.ackEvery === 0) reply({ type: 'ACK' });
       break;
     case 'HALT':
       log.take(event, tally.count);

@@ -4,7 +4,8 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
 import { flood, type Halt, type HaltResult, toMeasurement } from '../scenarios/halt-overtakes.js';
 import { makeTick, symbolsOf, type Tally, type Tick } from '../ticks.js';
-import { ACK_EVERY, WINDOW } from './post-message.js';
+import { Window } from '../window.js';
+import { WINDOW } from './post-message.js';
 import type { HaltsData } from './post-message-halts-consumer.js';
 
 /** END comes on both ports. */
@@ -23,15 +24,13 @@ async function haltOvertakes(parameters: Parameters): Promise<Measurement> {
   const worker = new Worker(script, { workerData, transferList: [port2] });
   const failed = once(worker, 'error').then(([error]) => Promise.reject(error as Error));
   await Promise.race([once(worker, 'message'), failed]);
-  let unacknowledged = 0;
-  let onRoom: (() => void) | undefined;
+  const window = new Window(WINDOW);
   const result = new Promise<{ halts: HaltResult; tally: Tally }>((resolve) => {
     worker.on('message', (message: FromHaltsConsumer) => {
       if (message.type === 'RESULT') {
         resolve(message);
       } else {
-        unacknowledged -= ACK_EVERY;
-        onRoom?.();
+        window.acknowledge();
       }
     });
   });
@@ -39,10 +38,7 @@ async function haltOvertakes(parameters: Parameters): Promise<Measurement> {
     const sent = await flood(parameters, {
       tick(at) {
         post(worker, makeTick(at, symbols));
-        if (++unacknowledged < WINDOW) return undefined;
-        return new Promise<void>((resolve) => {
-          onRoom = resolve;
-        });
+        return window.add(1);
       },
       halt(halt) {
         post(parameters.ownPort === 1 ? port1 : worker, halt);

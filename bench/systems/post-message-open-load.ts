@@ -4,7 +4,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
 import { type LoadResult, measureOpenLoad } from '../scenarios/open-load.js';
-import { ACK_EVERY, WINDOW } from './post-message.js';
+import { Window } from '../window.js';
+import { WINDOW } from './post-message.js';
 
 /** A producer that never lets its event loop turn has no timers and no answers. */
 const TURN_MS = 10;
@@ -14,25 +15,20 @@ export type FromLoadConsumer = { type: 'ACK' } | { type: 'RESULT'; result: LoadR
 async function openLoad(parameters: Parameters): Promise<Measurement> {
   const worker = new Worker(new URL('./post-message-open-load-consumer.js', import.meta.url));
   const failed = once(worker, 'error').then(([error]) => Promise.reject(error as Error));
-  let unacknowledged = 0;
+  const window = new Window(WINDOW);
   let turnedAt = performance.now();
-  let onRoom: (() => void) | undefined;
   let onResult: ((result: LoadResult) => void) | undefined;
   worker.on('message', (message: FromLoadConsumer) => {
     if (message.type === 'RESULT') {
       onResult?.(message.result);
     } else {
-      unacknowledged -= ACK_EVERY;
-      onRoom?.();
+      window.acknowledge();
     }
   });
   const measured = measureOpenLoad(parameters, {
     tryTick(tick) {
       worker.postMessage(tick);
-      if (++unacknowledged < WINDOW) return undefined;
-      return new Promise<void>((resolve) => {
-        onRoom = resolve;
-      });
+      return window.add(1);
     },
     tick(tick) {
       worker.postMessage(tick);
@@ -47,7 +43,7 @@ async function openLoad(parameters: Parameters): Promise<Measurement> {
       });
       worker.postMessage({ type: 'END' });
       const found = await result;
-      unacknowledged = 0;
+      window.reset();
       return found;
     },
   });

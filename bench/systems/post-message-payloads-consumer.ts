@@ -1,25 +1,25 @@
 import { parentPort } from 'node:worker_threads';
 import { type PayloadEvent, PayloadTally } from '../payloads.js';
-import { ACK_EVERY, type FromConsumer } from './post-message.js';
+import { Acknowledger } from '../window.js';
+import type { FromPayloadsConsumer } from './post-message-payloads.js';
+import { WINDOW } from './post-message.js';
 
 if (parentPort === null) throw new Error('post-message-payloads-consumer runs in a worker thread only');
 const port = parentPort;
 const tally = new PayloadTally();
-let untilAck = ACK_EVERY;
-
-const reply = (message: FromConsumer): void => {
+const reply = (message: FromPayloadsConsumer): void => {
   port.postMessage(message);
 };
+const acknowledger = new Acknowledger(WINDOW, () => {
+  reply({ type: 'ACK' });
+});
 
 port.on('message', (event: PayloadEvent | { type: 'END' }) => {
   if (event.type === 'END') {
-    untilAck = ACK_EVERY;
+    acknowledger.reset();
     reply({ type: 'RESULT', tally: tally.close() });
     return;
   }
   tally.take(event);
-  if (--untilAck === 0) {
-    untilAck = ACK_EVERY;
-    reply({ type: 'ACK' });
-  }
+  acknowledger.add(1);
 });

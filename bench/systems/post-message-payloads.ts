@@ -7,7 +7,10 @@ import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
 import { kindOf } from '../scenarios/payloads.js';
 import { measureThroughput } from '../throughput.js';
 import { symbolsOf, type Tally } from '../ticks.js';
-import { ACK_EVERY, type FromConsumer, WINDOW } from './post-message.js';
+import { Window } from '../window.js';
+import { WINDOW } from './post-message.js';
+
+export type FromPayloadsConsumer = { type: 'ACK' } | { type: 'RESULT'; tally: Tally };
 
 function connect(parameters: Parameters) {
   const { drop = -1 } = parameters;
@@ -15,15 +18,13 @@ function connect(parameters: Parameters) {
   const symbols = symbolsOf(parameters);
   const worker = new Worker(new URL('./post-message-payloads-consumer.js', import.meta.url));
   const failed = once(worker, 'error').then(([error]) => Promise.reject(error as Error));
-  let unacknowledged = 0;
-  let onRoom: (() => void) | undefined;
+  const window = new Window(WINDOW);
   let onResult: ((tally: Tally) => void) | undefined;
-  worker.on('message', (message: FromConsumer) => {
+  worker.on('message', (message: FromPayloadsConsumer) => {
     if (message.type === 'RESULT') {
       onResult?.(message.tally);
     } else {
-      unacknowledged -= ACK_EVERY;
-      onRoom?.();
+      window.acknowledge();
     }
   });
 
@@ -33,7 +34,7 @@ function connect(parameters: Parameters) {
     });
     worker.postMessage({ type: 'END' });
     const tally = await Promise.race([result, failed]);
-    unacknowledged = 0;
+    window.reset();
     return tally;
   };
   const send = (count: number): void => {
@@ -46,10 +47,8 @@ function connect(parameters: Parameters) {
     for (let at = 0; at < count; at++) {
       if (at === drop) continue;
       worker.postMessage(makeEvent(kind, at, symbols));
-      if (++unacknowledged < WINDOW) continue;
-      await new Promise<void>((resolve) => {
-        onRoom = resolve;
-      });
+      const room = window.add(1);
+      if (room !== undefined) await room;
     }
     return end();
   };

@@ -1,72 +1,58 @@
 /**
- * What a Node user has without Lanebus: one `worker.postMessage` for each tick.
- *
- * It gets the same back-pressure as any sound use of it: the consumer acknowledges every ACK_EVERY ticks, and the
- * producer stops at WINDOW unacknowledged ones. This window was its best of those from 2,000 to 500,000; without any, the
- * port's queue grows without bound and it is no faster.
+ * What a Node user has without Lanebus: `postMessage`, from the main thread on the worker's own port, between workers on a
+ * channel for each two of them.
  */
-import { Worker } from 'node:worker_threads';
-import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
-import { measureThroughput } from '../throughput.js';
-import { checkTally, makeTick, symbolsOf, type Tally, type Tick } from '../ticks.js';
+import { MessageChannel, type MessagePort, parentPort, type Worker } from 'node:worker_threads';
+import type { Message } from '../producer.js';
+import type { WindowSize } from '../window.js';
+import type { Carrier } from './crew.js';
+import { streamScenarios } from './streams.js';
 
-export const ACK_EVERY = 2_000;
-export const WINDOW = 5 * ACK_EVERY;
+/** Its best of those from 2,000 to 500,000; without any, the port's queue grows without bound and it is no faster. */
+export const WINDOW: WindowSize = { size: 10_000, ackEvery: 2_000 };
 
-export type ToConsumer = Tick | { type: 'END' };
-export type FromConsumer = { type: 'ACK' } | { type: 'RESULT'; tally: Tally };
+/** `'parent'` is the port that a worker has anyway. */
+type Port = Worker | MessagePort | 'parent';
 
-async function oneToOne(parameters: Parameters): Promise<Measurement> {
-  const { drop = -1 } = parameters;
-  const symbols = symbolsOf(parameters);
-  const worker = new Worker(new URL('./post-message-consumer.js', import.meta.url));
-  let unacknowledged = 0;
-  let onRoom: (() => void) | undefined;
-  let onResult: ((tally: Tally) => void) | undefined;
-  let onFailure: ((error: Error) => void) | undefined;
-  const failed = new Promise<never>((_, reject) => {
-    onFailure = reject;
-  });
-  worker.on('error', (error: Error) => onFailure?.(error));
-  worker.on('message', (message: FromConsumer) => {
-    if (message.type === 'RESULT') onResult?.(message.tally);
-    else {
-      unacknowledged -= ACK_EVERY;
-      onRoom?.();
-    }
-  });
+export const carrier: Carrier<Port> = {
+  module: 'post-message',
+  window: WINDOW,
 
-  const post = (message: ToConsumer): void => {
-    worker.postMessage(message);
-  };
-  const run = async (events: number): Promise<Tally> => {
-    const result = new Promise<Tally>((resolve) => {
-      onResult = resolve;
-    });
-    unacknowledged = 0;
-    for (let at = 0; at < events; at++) {
-      if (at === drop) continue;
-      post(makeTick(at, symbols));
-      if (++unacknowledged >= WINDOW) {
-        await new Promise<void>((resolve) => {
-          onRoom = resolve;
-        });
-      }
-    }
-    post({ type: 'END' });
-    return Promise.race([result, failed]);
-  };
+  open: () => ({
+    toWorkers: (count) => ({
+      inlets: new Array<Port>(count).fill('parent'),
+      outlets: (workers) => workers.slice(0, count),
+    }),
+    between() {
+      const { port1, port2 } = new MessageChannel();
+      return { outlet: port1, inlet: port2 };
+    },
+    close: () => undefined,
+  }),
 
-  try {
-    return await measureThroughput(parameters, {
-      run,
-      check: (tally, events) => {
-        checkTally(tally, events, symbols);
+  openOutlet(port) {
+    if (port === 'parent') throw new Error('a worker sends to other workers');
+    return {
+      send(message) {
+        port.postMessage(message);
       },
-    });
-  } finally {
-    await worker.terminate();
-  }
-}
+      close: () => undefined,
+    };
+  },
 
-export const scenarios: SystemScenarios = { 'one-to-one': oneToOne };
+  openInlet(port, take) {
+    const inlet = port === 'parent' ? parentPort : port;
+    inlet?.on('message', (message: Message) => {
+      take(message);
+    });
+  },
+};
+
+export const scenarios = streamScenarios(carrier, [
+  'one-to-one',
+  'one-to-one-batch',
+  'fan-out-1-to-4',
+  'fan-out-keyed',
+  'pipeline-3',
+  'many-to-one',
+]);

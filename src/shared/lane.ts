@@ -49,7 +49,7 @@ const GROUP = 16;
  * event is of that type and there is room, everything that `claim` and `commit` would look at is as it was. Whoever
  * changes any of it closes the group first. Bench: one-to-one, 1.5 times as many events a second.
  */
-export class OpenGroup {
+class OpenGroup {
   /** Type index that every event of it has. */
   type = PADDING_TYPE;
   /** Bytes that may be written at `head` without a look at the gates or the ring's end; 0 = closed. */

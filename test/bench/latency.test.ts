@@ -55,7 +55,7 @@ beforeAll(buildNative, BUILD_LIMIT_MS);
 function absenceOf({ name }: Scenario, system: System): Absence | undefined {
   if (name === 'feed' && !existsSync(SHARED_DATA)) return { absent: 'the shared data is not beside the repository' };
   if (system.name === 'nats' && spawnSync(NATS_SERVER, ['--version']).error !== undefined) {
-    return { absent: "there is no nats-server on this machine: Debian's package nats-server" };
+    return { absent: 'nats-server is not installed: apt-get install nats-server' };
   }
   if (name === 'kill-recovery' && ['cpp', 'disruptor'].includes(system.module)) {
     return { absent: expect.stringContaining('cannot be killed') as string };

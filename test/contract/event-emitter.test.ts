@@ -87,6 +87,7 @@ const differences: Readonly<Record<string, (setting: Setting) => Promise<void>>>
 
   async 'Order between names'({ bus, emitter, log }) {
     for (const name of ['SIGNAL', 'HALT'] as const) emitter.on(name, () => log.push(name));
+    await bus.drain(); // each of them begins to listen by itself
     emitter.emit('SIGNAL', payload(1));
     emitter.emit('HALT', { n: 1, reason: 'first' });
     await bus.drain();

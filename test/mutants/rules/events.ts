@@ -45,7 +45,7 @@ export const events: readonly Mutant[] = [
     id: 'any-size-fits',
     rule: 'An event that is larger than its lane accepts is refused with `ERR_LANEBUS_RECORD_TOO_LARGE`.',
     file: 'shared/lane.js',
-    text: 'if (payloadBytes + causeBytes > this.#maxPayloadBytes)',
+    text: 'if (payloadBytes + causeBytes > this.maxPayloadBytes)',
     becomes: 'if (false)',
   },
   {

@@ -57,7 +57,7 @@ export const order: readonly Mutant[] = [
     id: 'least-urgent-first',
     rule: 'Priority is strict: while a more urgent lane has events, a less urgent one has no turn.',
     file: 'shared/pump.js',
-    text: 'starving ?? this.#groups.find(hasWork)',
+    text: 'starving ?? this.#nextGroup()',
     becomes: 'starving ?? this.#groups.findLast(hasWork)',
   },
   {
