@@ -72,7 +72,7 @@ function sectionOf(report: BenchReport): string[] {
   const own = Object.entries(report.ratios).filter(([, ratio]) => !isOfPeer(report, ratio));
   return [
     `## ${scenario}${busy ? ' (BUSY)' : ''}`,
-    `${question.charAt(0).toUpperCase()}${question.slice(1)}.`,
+    `${question.charAt(0).toUpperCase()}${question.slice(1)}${question.endsWith('?') ? '' : '.'}`,
     ...(Object.keys(systems).length > 0 ? [`![${scenario}](${CHARTS}/${scenario}.svg)`] : []),
     systemsOf(report),
     ...(own.length > 0

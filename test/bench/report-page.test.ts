@@ -7,7 +7,9 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatFigure } from '../../bench/figures.js';
 import { pageOf } from '../../bench/page.js';
+import { REASONS } from '../../bench/reasons.js';
 import type { BenchReport } from '../../bench/report.js';
+import { SCENARIOS } from '../../bench/scenarios.js';
 import { ROOT } from '../support/documents/pages.js';
 
 const PROGRAM = join(ROOT, 'build', 'bench', 'report-page.js');
@@ -92,6 +94,11 @@ describe('the page of a run', () => {
     );
     expect(above).toContain('| beside C++ | ≥ 0.250 |  | 0.400 | [0.360, 0.440] | met |');
     expect(pageOf(reports, {})).toContain('| **missed** |');
+  });
+
+  it('has no reason for a target that is none', () => {
+    const titles = SCENARIOS.flatMap(({ targets }) => targets ?? []).map(({ title }) => title);
+    expect(titles).toEqual(expect.arrayContaining(Object.keys(REASONS)));
   });
 
   it('has the machine, and the mark of a run on a busy one', () => {
