@@ -9,9 +9,10 @@ import type { Absence } from './scenario.js';
 
 /**
  * Ends the server when its standard input ends, which it does with this process, however that goes. Then nothing is left of
- * its folder, either.
+ * the server's folder, either.
  */
-const WATCH = '"$@" 2>&1 & server=$!; cat > /dev/null; kill "$server"; wait "$server"; rm -rf "$PWD"';
+const WATCH =
+  'folder=$1; shift; "$@" 2>&1 & server=$!; cat > /dev/null; kill "$server"; wait "$server"; rm -rf "$folder"';
 const START_LIMIT_MS = 10_000;
 
 export interface Server {
@@ -37,7 +38,11 @@ export async function startServer(
   if (code !== 0) return { absent: `${program} is not installed: apt-get install ${origin}` };
 
   const folder = await mkdtemp(join(tmpdir(), `lanebus-bench-${program}-`));
-  const shell = spawn('sh', ['-c', WATCH, 'sh', ...command], { cwd: folder, stdio: ['pipe', 'pipe', 'ignore'] });
+  const shell = spawn('sh', ['-c', WATCH, 'sh', folder, ...command], {
+    cwd: folder,
+    stdio: ['pipe', 'pipe', 'ignore'],
+    detached: true, // who kills this process with all of its group leaves the watch to do its work
+  });
   const ended = once(shell, 'close');
   const stop = async (): Promise<void> => {
     shell.stdin.end();

@@ -6,6 +6,7 @@ import { streamScenarios } from './streams.js';
 
 export const carrier: Carrier<string> = {
   module: 'broadcast-channel',
+  // From 1,000 to 40,000 it made no difference.
   window: { size: 10_000, ackEvery: 2_000 },
 
   open() {

@@ -1,4 +1,7 @@
-/** NATS core with a server on this machine. Each thread has a connection, each wire a subject of its own. */
+/**
+ * NATS core with a server on this machine. Each thread has a connection, each wire a subject of its own. A tick is 64 bytes
+ * that are written and read by hand, which is twice as fast as JSON.
+ */
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { END, isBatch, isEnd } from '../producer.js';
 import { TICK_BYTES, TickBytes } from '../tick-bytes.js';
@@ -19,6 +22,7 @@ function connectOnce({ port }: Wire): Promise<NatsConnection> {
 
 export const carrier: Carrier<Wire> = {
   module: 'nats',
+  // From 4,000 to 40,000 it made no difference.
   window: { size: 10_000, ackEvery: 2_000 },
 
   async open() {

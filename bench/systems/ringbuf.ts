@@ -79,4 +79,4 @@ export const carrier: Carrier<SharedArrayBuffer> = {
   },
 };
 
-export const scenarios = streamScenarios(carrier, ['one-to-one', 'one-to-one-batch', 'fan-out-1-to-4', 'pipeline-3']);
+export const scenarios = streamScenarios(carrier, ['one-to-one', 'one-to-one-batch', 'fan-out-1-to-4']);

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { LatencyRecorder, nowMs } from '../../bench/latency.js';
-import type { Absence, Measurement, Outcome, Parameters, Scenario, System } from '../../bench/scenario.js';
+import type { Absence, Parameters, Scenario, System } from '../../bench/scenario.js';
 import { feed } from '../../bench/scenarios/feed.js';
 import { haltOvertakes } from '../../bench/scenarios/halt-overtakes.js';
 import { idleCost } from '../../bench/scenarios/idle-cost.js';
@@ -16,15 +16,13 @@ import { killRecovery } from '../../bench/scenarios/kill-recovery.js';
 import { openLoad } from '../../bench/scenarios/open-load.js';
 import { payloads, publishCost } from '../../bench/scenarios/payloads.js';
 import { pingPong } from '../../bench/scenarios/ping-pong.js';
+import { expectPlausible, measureOnce } from '../support/bench-child.js';
 import { BUILD_LIMIT_MS, buildNative } from '../support/native-bench.js';
 
-const CHILD = fileURLToPath(new URL('../../build/bench/child.js', import.meta.url));
 const FEED_ROWS = fileURLToPath(new URL('../../build/bench/feed-rows.js', import.meta.url));
 const SHARED_DATA = fileURLToPath(new URL('../../../shared/data', import.meta.url));
 const NATS_SERVER = 'nats-server';
 const DAY_ROWS = 68_792;
-/** Of a process that ends by itself after a second at most, on a machine that is busy with others. */
-const CHILD_LIMIT_MS = 30_000;
 
 /** Few events of each: what is asserted is that it works, not how fast it is. */
 const SMALL: readonly (readonly [Scenario, Parameters])[] = [
@@ -41,13 +39,6 @@ const DROP = { drop: 7 };
 
 const run = promisify(execFile);
 
-async function measure({ name }: Scenario, system: System, small: Parameters): Promise<Outcome> {
-  const given = JSON.stringify({ ...system.parameters(true), ...small });
-  const args = [CHILD, '--scenario', name, '--module', system.module, '--parameters', given];
-  const { stdout } = await run(process.execPath, args, { timeout: CHILD_LIMIT_MS, killSignal: 'SIGKILL' });
-  return JSON.parse(stdout) as Outcome;
-}
-
 // Not within the time that one measurement has.
 beforeAll(buildNative, BUILD_LIMIT_MS);
 
@@ -63,23 +54,12 @@ function absenceOf({ name }: Scenario, system: System): Absence | undefined {
   return undefined;
 }
 
-function expectPlausible(outcome: Outcome): void {
-  const { value, latency } = outcome as Measurement;
-  expect(value).toBeGreaterThan(0);
-  expect(value).toBeLessThan(1e9);
-  if (latency === undefined) return;
-  const { p50, p99, p999, max } = latency;
-  const ordered = [p50, p99, p999, max];
-  expect(ordered).toEqual(ordered.toSorted((a, b) => a - b));
-  expect(p50).toBeGreaterThan(0);
-}
-
 describe.each(SMALL)('$name', (scenario, small) => {
   it.each(scenario.systems)('$name finds something plausible, and fails when an event is missing', async (system) => {
     // At the same time: each child starts threads, and waits for them.
     const [whole, incomplete] = await Promise.allSettled([
-      measure(scenario, system, small),
-      measure(scenario, system, { ...small, ...DROP }),
+      measureOnce(scenario, system, small),
+      measureOnce(scenario, system, { ...small, ...DROP }),
     ]);
     const absence = absenceOf(scenario, system);
     if (absence !== undefined) {
@@ -97,7 +77,7 @@ describe.each(SMALL)('$name', (scenario, small) => {
 
 describe('kill-recovery', () => {
   it.each(killRecovery.systems)('$name finds something plausible', async (system) => {
-    const outcome = await measure(killRecovery, system, KILLS);
+    const outcome = await measureOnce(killRecovery, system, KILLS);
     const absence = absenceOf(killRecovery, system);
     if (absence === undefined) expectPlausible(outcome);
     else expect(outcome).toEqual(absence);
