@@ -54,6 +54,12 @@ export const oneToOne: Scenario = {
       atLeast: 20,
     },
     { title: 'one-to-one, tryPublish each, ÷ piscina.run', of: { ratio: 'piscina' }, atLeast: 350 },
+    {
+      title: 'one-to-one, tryPublish each, ÷ LMAX Disruptor',
+      of: { ratio: 'disruptor' },
+      atLeast: 0.5,
+      moonshot: 1,
+    },
   ],
   rounds: { full: 7, quick: 3 },
 };
