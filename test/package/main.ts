@@ -24,8 +24,8 @@ interface Manifest {
 }
 
 /** Above what it takes, so that growth is noticed, not forbidden. */
-const MAX_PACKED_BYTES = 440_000;
-const MAX_UNPACKED_BYTES = 1_600_000;
+const MAX_PACKED_BYTES = 470_000;
+const MAX_UNPACKED_BYTES = 1_750_000;
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const FOLDER = join(ROOT, 'build', 'package');
