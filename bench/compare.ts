@@ -1,5 +1,6 @@
 /** `npm run bench:compare -- --base REF`: this working tree's package beside that of another commit, in one run. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { parseCount, showProgress } from './command-line.js';
 import { exitCode, interrupted, problemOf } from './interruption.js';
 import { buildComparison, formatComparison, MIN_ROUNDS } from './comparison.js';
 import { busyCores, describeMachine, isBusy } from './machine.js';
@@ -14,12 +15,6 @@ interface Flags {
   readonly events?: number;
   readonly quick?: true;
   readonly json?: true;
-}
-
-function parseCount(given: string): number {
-  const count = Number(given);
-  if (!Number.isSafeInteger(count) || count < 1) throw new InvalidArgumentError('It is an integer of 1 or more.');
-  return count;
 }
 
 const comparable = SCENARIOS.filter(({ systems }) => systems.some(({ subject }) => subject === true));
@@ -40,10 +35,6 @@ const flags = command.opts<Flags>();
 const quick = flags.quick === true;
 const scenario = comparable.find(({ name }) => name === flags.scenario) ?? comparable[0];
 const count = flags.rounds ?? (quick ? scenario.rounds.quick : Math.max(scenario.rounds.full, MIN_ROUNDS));
-
-const showProgress = (text: string): void => {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-};
 
 try {
   const base = { ref: flags.base, commit: await commitOf(flags.base) };

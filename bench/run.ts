@@ -1,5 +1,6 @@
 /** `npm run bench -- --scenario NAME`: Lanebus beside what it is to be compared with, in one run on one machine. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { parseCount, showProgress } from './command-line.js';
 import { exitCode, interrupted, problemOf } from './interruption.js';
 import { describeMachine } from './machine.js';
 import { type BenchReport, buildReport, formatReport } from './report.js';
@@ -19,12 +20,6 @@ interface Flags {
   readonly events?: number;
   readonly drop?: number;
   readonly peers?: readonly string[];
-}
-
-function parseCount(given: string): number {
-  const count = Number(given);
-  if (!Number.isSafeInteger(count) || count < 1) throw new InvalidArgumentError('It is an integer of 1 or more.');
-  return count;
 }
 
 function peersOf({ systems }: Scenario): string[] {
@@ -58,10 +53,6 @@ if (unknown !== undefined) {
   const known = [...knownPeers].join(', ') || 'none';
   command.error(`error: scenario ${flags.scenario} has no peer "${unknown}"; it has: ${known}`);
 }
-
-const showProgress = (text: string): void => {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-};
 
 async function measure(scenario: Scenario): Promise<BenchReport> {
   const { name, rounds } = scenario;

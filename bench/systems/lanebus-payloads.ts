@@ -1,17 +1,16 @@
 /** Events of one kind of payload through Lanebus's public interface alone, with its default lanes. */
 import { createBus, workerHandlers } from 'lanebus';
+import { type PayloadConnection, payloadScenarios } from '../payload-scenarios.js';
 import { makeEvent, payloadChecker } from '../payloads.js';
-import { measurePublishCost } from '../publish-cost.js';
-import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
+import type { Measurement, Parameters } from '../scenario.js';
 import { kindOf } from '../scenarios/payloads.js';
-import { measureThroughput } from '../throughput.js';
 import { symbolsOf, type Tally } from '../ticks.js';
 import { catalog } from './lanebus-payloads-catalog.js';
 import type * as consumer from './lanebus-payloads-consumer.js';
 import { checkLedger } from './lanebus.js';
 
 /** A subscription on a pool thread, and the two ways to send it events. */
-function connect(parameters: Parameters) {
+function connect(parameters: Parameters): PayloadConnection {
   const { drop = -1 } = parameters;
   const kind = kindOf(parameters);
   const symbols = symbolsOf(parameters);
@@ -65,14 +64,4 @@ function connect(parameters: Parameters) {
   return { around, send, run, end, check: payloadChecker(kind, symbols) };
 }
 
-async function payloads(parameters: Parameters): Promise<Measurement> {
-  const { around, ...streaming } = connect(parameters);
-  return around(() => measureThroughput(parameters, streaming));
-}
-
-async function publishCost(parameters: Parameters): Promise<Measurement> {
-  const { around, ...bursts } = connect(parameters);
-  return around(() => measurePublishCost(parameters, bursts));
-}
-
-export const scenarios: SystemScenarios = { payloads, 'publish-cost': publishCost };
+export const scenarios = payloadScenarios(connect);

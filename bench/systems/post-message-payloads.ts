@@ -1,18 +1,17 @@
 /** Events of one kind of payload by `worker.postMessage`, each by itself; in a stream with the window of one-to-one. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { type PayloadConnection, payloadScenarios } from '../payload-scenarios.js';
 import { makeEvent, payloadChecker } from '../payloads.js';
-import { measurePublishCost } from '../publish-cost.js';
-import type { Measurement, Parameters, SystemScenarios } from '../scenario.js';
+import type { Measurement, Parameters } from '../scenario.js';
 import { kindOf } from '../scenarios/payloads.js';
-import { measureThroughput } from '../throughput.js';
 import { symbolsOf, type Tally } from '../ticks.js';
 import { Window } from '../window.js';
 import { WINDOW } from './post-message.js';
 
 export type FromPayloadsConsumer = { type: 'ACK' } | { type: 'RESULT'; tally: Tally };
 
-function connect(parameters: Parameters) {
+function connect(parameters: Parameters): PayloadConnection {
   const { drop = -1 } = parameters;
   const kind = kindOf(parameters);
   const symbols = symbolsOf(parameters);
@@ -63,14 +62,4 @@ function connect(parameters: Parameters) {
   return { around, send, run, end, check: payloadChecker(kind, symbols) };
 }
 
-async function payloads(parameters: Parameters): Promise<Measurement> {
-  const { around, ...streaming } = connect(parameters);
-  return around(() => measureThroughput(parameters, streaming));
-}
-
-async function publishCost(parameters: Parameters): Promise<Measurement> {
-  const { around, ...bursts } = connect(parameters);
-  return around(() => measurePublishCost(parameters, bursts));
-}
-
-export const scenarios: SystemScenarios = { payloads, 'publish-cost': publishCost };
+export const scenarios = payloadScenarios(connect);
